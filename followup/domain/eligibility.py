@@ -1,0 +1,146 @@
+"""Whether a due delivery may be sent now: Send, Wait until, or Skip, always with the reason.
+
+Everything is judged at the moment of sending (promise P4), from facts that were just read.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.delivery import Reason, Status
+from followup.domain.hours import DEFAULT_TEXT_WINDOW, BusinessHours, TextWindow, next_allowed
+from followup.domain.lead import LeadStatus
+
+#: The first acknowledgement of someone who has just agreed and pressed the button may go at any
+#: hour, that long after the submission (sms-and-consent rule; 47 CFR 64.1200(f)(15) excludes a
+#: message sent by the person's own invitation from the hours of (c)(1)).
+AT_ONCE = timedelta(minutes=5)
+
+#: One automated first text per number in that time, whatever the forms say.
+FIRST_TEXT_EVERY = timedelta(days=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of one due delivery at the moment of sending."""
+
+    audience: Audience
+    channel: Channel
+    lane: Lane
+    acknowledges: bool
+    expires_at: datetime | None
+    lead_status: LeadStatus
+    snoozed_until: datetime | None
+    #: When the submission that this answers came in.
+    arrived_at: datetime
+    hours: BusinessHours
+    waits_for_opening: bool = False
+    #: Reason why the address is suppressed on this channel.
+    suppressed: Reason | None = None
+    has_consent: bool = False
+    #: Why the number must not be texted (country, toll_free …), None when it may.
+    not_textable: str | None = None
+    #: Whether this number already had its first text.
+    was_texted: bool = False
+    #: Every zone the recipient may be in, and the site's.
+    zones: Collection[ZoneInfo] = ()
+    window: TextWindow = DEFAULT_TEXT_WINDOW
+    ack_sms_in_quiet_hours: bool = True
+
+
+@dataclass(frozen=True)
+class Send:
+    """It may go now."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not now; look again at `until`. A wait for a window does not count towards expiry."""
+
+    until: datetime
+    reason: Reason
+    extends_expiry: bool = False
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Not at all; `status` is the terminal state that says how."""
+
+    reason: Reason
+    status: Status = Status.skipped
+
+
+Verdict = Send | Wait | Skip
+
+_SEND = Send()
+
+
+def assess(facts: Facts, now: datetime) -> Verdict:
+    """The rules in order of weight: still owed, still in time, welcome, at a proper hour."""
+    return (
+        _no_longer_owed(facts)
+        or _put_off(facts, now)
+        or _too_late(facts, now)
+        or _unwelcome(facts)
+        or _wrong_hour(facts, now)
+        or _SEND
+    )
+
+
+def _no_longer_owed(facts: Facts) -> Skip | None:
+    if facts.lead_status is LeadStatus.contacted:
+        return Skip(Reason.contacted, Status.cancelled)
+    if facts.lead_status is LeadStatus.closed:
+        return Skip(Reason.closed, Status.cancelled)
+    return None
+
+
+def _put_off(facts: Facts, now: datetime) -> Wait | None:
+    if facts.lead_status is LeadStatus.held:
+        return Wait(now + timedelta(minutes=5), Reason.held)
+    is_reminder = facts.audience is Audience.staff and facts.lane is Lane.reminder
+    if is_reminder and facts.snoozed_until is not None and facts.snoozed_until > now:
+        return Wait(facts.snoozed_until, Reason.snoozed)
+    return None
+
+
+def _too_late(facts: Facts, now: datetime) -> Skip | None:
+    if facts.expires_at is not None and now >= facts.expires_at:
+        return Skip(Reason.expired, Status.expired)
+    return None
+
+
+def _unwelcome(facts: Facts) -> Skip | None:
+    if facts.suppressed is not None:
+        return Skip(facts.suppressed)
+    if facts.channel is not Channel.sms:
+        return None
+    if facts.not_textable is not None:
+        return Skip(Reason.not_textable)
+    if facts.audience is Audience.staff:
+        return None
+    if not facts.has_consent:
+        return Skip(Reason.no_consent)
+    if facts.acknowledges and facts.was_texted:
+        return Skip(Reason.already_texted)
+    return None
+
+
+def _wrong_hour(facts: Facts, now: datetime) -> Wait | None:
+    if facts.audience is Audience.staff:
+        if facts.waits_for_opening and not facts.hours.is_open(now):
+            return Wait(facts.hours.next_open(now), Reason.outside_opening, extends_expiry=True)
+        return None
+    if facts.channel is not Channel.sms or _goes_at_once(facts, now):
+        return None
+    allowed_at = next_allowed(now, facts.zones, facts.window)
+    if allowed_at <= now:
+        return None
+    return Wait(allowed_at, Reason.quiet_hours, extends_expiry=True)
+
+
+def _goes_at_once(facts: Facts, now: datetime) -> bool:
+    is_fresh = now - facts.arrived_at <= AT_ONCE
+    return facts.acknowledges and facts.ack_sms_in_quiet_hours and is_fresh

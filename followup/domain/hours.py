@@ -1,0 +1,232 @@
+"""When staff are expected to act (business hours) and when patients may be texted (quiet hours).
+
+Hours are what the wall clock reads in a zone; answers are instants in UTC. Days on which a zone
+changes its clocks need no care from the caller.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import holidays
+
+#: Local times, start < end, the end not included; `time.max` as the end means midnight.
+Interval = tuple[time, time]
+
+_DAY = timedelta(days=1)
+_DAY_SECONDS = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class BusinessHours:
+    """When staff of a site are expected to act.
+
+    `week` has seven entries, Monday first, each with sorted and disjoint intervals; `holidays_of`
+    is an ISO 3166-2 code whose public holidays are closed, as are the days of `closed_on`.
+    Raises ValueError for anything else, and for a week that is never open.
+    """
+
+    zone: ZoneInfo
+    week: tuple[tuple[Interval, ...], ...]
+    holidays_of: str | None = None
+    closed_on: frozenset[date] = frozenset()
+
+    def __post_init__(self) -> None:
+        _check_week(self.week)
+        if self.holidays_of is not None:
+            _check_holidays_code(self.holidays_of)
+
+    def is_open(self, at: datetime) -> bool:
+        local = _in_utc(at).astimezone(self.zone)
+        return any(_contains(interval, local.time()) for interval in self._hours_on(local.date()))
+
+    def next_open(self, at: datetime) -> datetime:
+        """The first instant at or after `at` when the site is open, in UTC."""
+        start, _ = next(_openings(self.zone, self._hours_on, at))
+        return start
+
+    def add(self, at: datetime, delay: timedelta) -> datetime:
+        """The instant by which `delay` of open time has passed since `at`, in UTC.
+
+        Open time is real elapsed time, also across a change of clocks. A delay that is used up
+        exactly at closing ends at that closing, not at the next opening; a delay of zero is
+        `next_open(at)`. A negative delay raises ValueError.
+        """
+        if delay < timedelta(0):
+            raise ValueError(f"expected a delay of zero or more, got {delay}")
+        openings = _openings(self.zone, self._hours_on, at)
+        start, end = next(openings)
+        while delay > end - start:
+            delay -= end - start
+            start, end = next(openings)
+        return start + delay
+
+    def _hours_on(self, day: date) -> tuple[Interval, ...]:
+        if day in self.closed_on or self._is_holiday(day):
+            return ()
+        return self.week[day.weekday()]
+
+    def _is_holiday(self, day: date) -> bool:
+        return self.holidays_of is not None and day in _public_holidays(self.holidays_of, day.year)
+
+
+@dataclass(frozen=True)
+class TextWindow:
+    """When automated texts may arrive: one local interval a day, Monday first, None for no texts.
+
+    Raises ValueError unless there are seven entries, and at least one with an interval.
+    """
+
+    week: tuple[Interval | None, ...]
+
+    def __post_init__(self) -> None:
+        _check_week(tuple(() if interval is None else (interval,) for interval in self.week))
+
+    def hours_on(self, day: date) -> tuple[Interval, ...]:
+        interval = self.week[day.weekday()]
+        return () if interval is None else (interval,)
+
+
+def _check_week(week: tuple[tuple[Interval, ...], ...]) -> None:
+    if len(week) != 7:
+        raise ValueError(f"expected seven days, Monday first, got {len(week)}")
+    if not any(week):
+        raise ValueError("expected at least one day with hours, got none")
+    for intervals in week:
+        _check_day(intervals)
+
+
+def _check_day(intervals: tuple[Interval, ...]) -> None:
+    previous_end = time.min
+    for start, end in intervals:
+        if start.tzinfo or end.tzinfo:
+            raise ValueError(f"expected local times without a time zone, got {start}-{end}")
+        if start >= end:
+            raise ValueError(f"expected a start before its end on the same day, got {start}-{end}")
+        if start < previous_end:
+            raise ValueError(
+                f"expected sorted hours that do not overlap, got {start} before {previous_end}"
+            )
+        previous_end = end
+
+
+#: 47 CFR 64.1200(c)(1) allows solicitations from 8 a.m. to 9 p.m. at the called party's location.
+#: This is narrower, so that it also suits Florida, Oklahoma, Oregon and Washington (until 20:00),
+#: Connecticut and Nevada (from 09:00) and Texas (Sundays from noon). The few states that are
+#: stricter still need a window of their own.
+DEFAULT_TEXT_WINDOW = TextWindow(((time(9), time(20)),) * 6 + ((time(12), time(20)),))
+
+#: Twice round the week: zones whose windows have not met by then will not.
+_SEARCHED = timedelta(days=14)
+
+
+def next_allowed(
+    at: datetime, zones: Collection[ZoneInfo], window: TextWindow = DEFAULT_TEXT_WINDOW
+) -> datetime:
+    """The first instant at or after `at` that is inside the window in every zone, in UTC.
+
+    Where a person might be in several zones, all of them must allow the text. Raises ValueError
+    when there are no zones, or no such instant within 14 days.
+    """
+    if not zones:
+        raise ValueError("expected at least one time zone to keep quiet hours in")
+    moment = _in_utc(at)
+    latest_allowed = moment + _SEARCHED
+    while True:
+        latest = max(next(_openings(zone, window.hours_on, moment))[0] for zone in zones)
+        if latest == moment:
+            return moment
+        if latest > latest_allowed:
+            names = ", ".join(sorted(str(zone) for zone in zones))
+            raise ValueError(f"no instant is inside the text window in all of: {names}")
+        moment = latest
+
+
+def _openings(
+    zone: ZoneInfo, hours_on: Callable[[date], tuple[Interval, ...]], at: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Open spans from `at` on, in order, without end; one may begin where the last one ended."""
+    for start, end, offset in _stretches(zone, _in_utc(at)):
+        first, last = _plain(start, offset), _plain(end, offset)
+        day = first.date()
+        while day <= last.date():
+            for opens, closes in hours_on(day):
+                opening = max(first, datetime.combine(day, opens))
+                closing = min(last, _end_of(day, closes))
+                if opening < closing:
+                    yield _instant(opening, offset), _instant(closing, offset)
+            day += _DAY
+
+
+def _stretches(zone: ZoneInfo, at: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """Time from `at` on, cut into stretches of at most a day in which the UTC offset is constant.
+
+    Within one, local arithmetic is safe: no hour is missing and none comes twice.
+    """
+    start = at
+    while True:
+        offset = _offset(zone, start)
+        end = start + _DAY
+        if _offset(zone, end) != offset:
+            end = _clock_change(zone, start)
+        yield start, end, offset
+        start = end
+
+
+def _clock_change(zone: ZoneInfo, start: datetime) -> datetime:
+    """The first whole second after `start`, within a day, that has another UTC offset."""
+    second = start.replace(microsecond=0)
+    offset = _offset(zone, start)
+    seconds = bisect_left(
+        range(_DAY_SECONDS + 1),
+        True,
+        key=lambda passed: _offset(zone, second + timedelta(seconds=passed)) != offset,
+    )
+    return second + timedelta(seconds=seconds)
+
+
+def _offset(zone: ZoneInfo, at: datetime) -> timedelta:
+    return at.astimezone(zone).utcoffset() or timedelta(0)
+
+
+def _plain(at: datetime, offset: timedelta) -> datetime:
+    return at.replace(tzinfo=None) + offset
+
+
+def _instant(local: datetime, offset: timedelta) -> datetime:
+    return (local - offset).replace(tzinfo=UTC)
+
+
+def _end_of(day: date, closes: time) -> datetime:
+    if closes == time.max:
+        return datetime.combine(day + _DAY, time.min)
+    return datetime.combine(day, closes)
+
+
+def _contains(interval: Interval, local: time) -> bool:
+    start, end = interval
+    return start <= local and (local < end or end == time.max)
+
+
+def _in_utc(at: datetime) -> datetime:
+    if at.utcoffset() is None:
+        raise ValueError("expected a datetime with its time zone, got a naive one")
+    return at.astimezone(UTC)
+
+
+def _check_holidays_code(code: str) -> None:
+    country, _, subdivision = code.partition("-")
+    try:
+        holidays.country_holidays(country, subdiv=subdivision or None)
+    except NotImplementedError as error:
+        raise ValueError(f"expected an ISO 3166-2 code such as US-CA, got {code!r}") from error
+
+
+@cache
+def _public_holidays(code: str, year: int) -> frozenset[date]:
+    # The library's own calendar fills itself while it is read, which is not safe among threads.
+    country, _, subdivision = code.partition("-")
+    return frozenset(holidays.country_holidays(country, subdiv=subdivision or None, years=year))

@@ -1,0 +1,57 @@
+"""Instants and durations as people say them, in the languages of the wording."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_DAYS: Mapping[str, tuple[str, ...]] = {
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "es": ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
+}
+_MONTHS: Mapping[str, tuple[str, ...]] = {
+    "en": (
+        *("January", "February", "March", "April", "May", "June"),
+        *("July", "August", "September", "October", "November", "December"),
+    ),
+    "es": (
+        *("enero", "febrero", "marzo", "abril", "mayo", "junio"),
+        *("julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
+    ),
+}
+
+
+def promise_in_words(at: datetime, now: datetime, zone: ZoneInfo, language: str) -> str:
+    """By when, as seen at `now` in the site's zone: `today by 4:30 PM`."""
+    local = at.astimezone(zone)
+    hour = f"{local.hour % 12 or 12}:{local.minute:02} {'AM' if local.hour < 12 else 'PM'}"
+    day = _day_in_words(local, now.astimezone(zone), language)
+    if language == "es":
+        article = "la" if local.hour % 12 == 1 else "las"
+        return f"{day} antes de {article} {hour}"
+    return f"{day} by {hour}"
+
+
+def _day_in_words(local: datetime, today: datetime, language: str) -> str:
+    distance = (local.date() - today.date()).days
+    near = {"en": ("today", "tomorrow"), "es": ("hoy", "mañana")}[language]
+    if 0 <= distance < len(near):
+        return near[distance]
+    weekday = _DAYS[language][local.weekday()]
+    if 0 <= distance < 7:
+        return weekday if language == "en" else f"el {weekday}"
+    month = _MONTHS[language][local.month - 1]
+    if language == "es":
+        return f"el {weekday} {local.day} de {month}"
+    return f"{weekday}, {month} {local.day}"
+
+
+def duration_in_words(duration: timedelta) -> str:
+    """How long somebody has waited, for staff: `15 minutes`, `2 hours`, `3 days`."""
+    minutes = max(int(duration.total_seconds()) // 60, 0)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return f"{minutes} minute{'s' if minutes != 1 else ''}"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} hours"
+    return f"{minutes // (24 * 60)} days"

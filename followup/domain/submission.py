@@ -1,0 +1,257 @@
+"""The two forms: their fields, what is accepted in each, and every fault named at once.
+
+Scores of the answers, the clinic's consent texts and merging are decided elsewhere.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from followup.domain.address import normal_email, parse_phone
+from followup.domain.lead import Role
+from followup.errors import Fault, Invalid
+
+#: Words that tick a box, in the languages of the forms; anything else leaves it unticked.
+AFFIRMATIVE = frozenset({"true", "1", "on", "yes", "y", "i agree", "agree", "si", "sí", "acepto"})
+NEGATIVE = frozenset({"false", "0", "off", "no", "n", ""})
+
+_BREAKS_LINES_OR_HIDES = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+#: Far deeper than any form; parsers and encoders of JSON give up at about a thousand.
+DEEPEST = 20
+
+
+class Kind(StrEnum):
+    contact = "contact"
+    screening = "screening"
+
+
+def _absent_when_blank(value: object) -> object:
+    """A browser posts an empty field as an empty text."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _yes_or_no(value: object) -> object:
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        if word in AFFIRMATIVE:
+            return True
+        if word in NEGATIVE:
+            return False
+        raise ValueError("must be yes or no")
+    return value
+
+
+def _as_list(value: object) -> object:
+    """A browser posts a list with one element as that element."""
+    return [value] if isinstance(value, str) else value
+
+
+def _whole(text: str) -> str:
+    """JSON can carry half of a surrogate pair, which no database or mail can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode text") from None
+    return unicodedata.normalize("NFC", text)
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(_whole(text).split(" ")).strip()
+    if _BREAKS_LINES_OR_HIDES.search(text):
+        raise ValueError("must be one line without control characters")
+    return re.sub(r" {2,}", " ", text)
+
+
+def _prose(text: str) -> str:
+    text = _whole(text).replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL_BUT_LAYOUT.sub("", text).strip()
+
+
+def _email(text: str) -> str:
+    try:
+        return normal_email(_whole(text))
+    except Invalid as fault:
+        raise ValueError(fault.faults[0].problem) from None
+
+
+def _phone(text: str) -> str:
+    try:
+        return parse_phone(_whole(text)).e164
+    except Invalid as fault:
+        raise ValueError(fault.faults[0].problem) from None
+
+
+def _short(limit: int) -> Any:
+    return Annotated[str, Field(max_length=limit), AfterValidator(_one_line)]
+
+
+_Blank = BeforeValidator(_absent_when_blank)
+_Line = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+_YesNo = Annotated[bool, BeforeValidator(_yes_or_no), Field(strict=True)]
+_Unsaid = Annotated[_YesNo | None, _Blank]
+_Score = Annotated[int, Field(strict=True, ge=0, le=3)] | None
+
+
+def _scores(count: int) -> Any:
+    return Annotated[
+        Annotated[list[_Score], Field(min_length=count, max_length=count)] | None, _Blank
+    ]
+
+
+def _no_blank(text: str) -> str:
+    if not text.translate(_INVISIBLE).strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+class Form(BaseModel):
+    """What both forms ask. Unknown fields are kept, and shown to staff."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Annotated[_Line, AfterValidator(_no_blank)]
+    email: Annotated[
+        Annotated[str, Field(max_length=320), AfterValidator(_email)] | None, _Blank
+    ] = None
+    #: In E.164; what was typed stays in the payload.
+    phone: Annotated[
+        Annotated[str, Field(max_length=60), AfterValidator(_phone)] | None, _Blank
+    ] = None
+    role: Annotated[Role | None, _Blank] = None
+    interest: Annotated[Literal["tms", "ketamine", "unsure"] | None, _Blank] = None
+    location: Annotated[_Line | None, _Blank] = None
+    language: Annotated[Literal["en", "es"] | None, _Blank] = None
+    preferred_channel: Annotated[Literal["phone", "email", "sms"] | None, _Blank] = None
+    consent_sms: Annotated[_YesNo | None, _Blank] = None
+    consent_text_version: Annotated[_Line | None, _Blank] = None
+    source_url: Annotated[
+        Annotated[str, Field(max_length=2000), AfterValidator(_one_line)] | None, _Blank
+    ] = None
+
+
+class ContactForm(Form):
+    """Get in touch."""
+
+    message: Annotated[
+        Annotated[str, Field(max_length=5000), AfterValidator(_prose)] | None, _Blank
+    ] = None
+
+
+class Answers(BaseModel):
+    """The five statements of the screening, and item scores of a validated instrument."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    #: Whether the person struggles with depression, OCD or anxiety, or with which of them.
+    struggles: Annotated[
+        Annotated[
+            Annotated[list[Literal["depression", "ocd", "anxiety"]], BeforeValidator(_as_list)]
+            | _YesNo,
+            Field(union_mode="left_to_right"),
+        ]
+        | None,
+        _Blank,
+    ] = None
+    symptoms: Annotated[
+        Annotated[list[_Line], Field(max_length=30), BeforeValidator(_as_list)] | None, _Blank
+    ] = None
+    tried_medication: _Unsaid = None
+    tried_talk_therapy: _Unsaid = None
+    provider_suggested_tms: _Unsaid = None
+    phq2: _scores(2) = None
+    phq8: _scores(8) = None
+    phq9: _scores(9) = None
+    gad7: _scores(7) = None
+
+
+class ScreeningForm(Form):
+    """Could TMS therapy be right for you?"""
+
+    message: Annotated[
+        Annotated[str, Field(max_length=5000), AfterValidator(_prose)] | None, _Blank
+    ] = None
+    answers: Answers = Answers()
+
+
+FORMS: Mapping[Kind, type[ContactForm] | type[ScreeningForm]] = {
+    Kind.contact: ContactForm,
+    Kind.screening: ScreeningForm,
+}
+
+_PLAIN = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "string_too_long": "must have at most {max_length} characters",
+    "bool_type": "must be yes or no",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "list_type": "must be a list",
+    "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entries",
+    "int_type": "must be a whole number",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+}
+
+
+def read_submission(kind: Kind, payload: Mapping[str, Any]) -> ContactForm | ScreeningForm:
+    """The form in normal form. Raises Invalid naming every wrong field.
+
+    At least one of `email` and `phone` has to be there: we owe the person an answer.
+    """
+    faults: list[Fault] = []
+    form = None
+    try:
+        form = FORMS[kind].model_validate(dict(payload))
+    except ValidationError as error:
+        faults = _faults(error)
+    if all(_is_absent(payload.get(field)) for field in ("email", "phone")):
+        faults.append(Fault("email", "give an email address or a phone number"))
+        faults.append(Fault("phone", "give a phone number or an email address"))
+    if faults or form is None:
+        raise Invalid(*faults)
+    return form
+
+
+def _is_absent(value: object) -> bool:
+    return _absent_when_blank(value) is None
+
+
+def _faults(error: ValidationError) -> list[Fault]:
+    found: dict[str, Fault] = {}
+    for item in error.errors(include_url=False, include_input=False):
+        field = _field(item["loc"])
+        text = _PLAIN.get(item["type"], "")
+        problem = text.format(**item.get("ctx", {})) if text else item["msg"]
+        found.setdefault(field, Fault(field, problem.removeprefix("Value error, ")))
+    return list(found.values())
+
+
+def _field(loc: tuple[int | str, ...]) -> str:
+    """The path as the caller wrote it, without the names of union members."""
+    parts = [str(part) for part in loc if isinstance(part, int) or re.fullmatch(r"\w+", part)]
+    if parts[0] == "answers" and len(parts) > 2 and not parts[2].isdigit():
+        parts = parts[:2]
+    elif parts[0] != "answers":
+        parts = parts[:1]
+    return ".".join(parts)
