@@ -1,0 +1,322 @@
+"""clinic.toml: who the clinic is, where and when it works, what its forms ask, whom it alerts.
+
+Secrets and addresses of servers are settings (`config.py`); wording and cadences are `templates/`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, time
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from followup.domain.address import normal_email, parse_phone
+from followup.domain.hours import BusinessHours, Interval
+from followup.errors import Fault, Invalid, Misconfigured, NotFound
+from followup.toml_file import Duration, key_path, problems_of, read_toml
+
+_NORTH_AMERICA = 1
+
+
+def readable_phone(e164: str) -> str:
+    """As people of its country write it: `(949) 555-0100`; other countries' with their prefix."""
+    number = phonenumbers.parse(e164)
+    national = number.country_code == _NORTH_AMERICA
+    form = phonenumbers.PhoneNumberFormat
+    return phonenumbers.format_number(number, form.NATIONAL if national else form.INTERNATIONAL)
+
+
+def _phone(text: str) -> str:
+    try:
+        return parse_phone(text).e164
+    except Invalid as error:
+        raise ValueError(f"expected a phone number: {error.faults[0].problem}") from error
+
+
+def _email(text: str) -> str:
+    try:
+        return normal_email(text)
+    except Invalid as error:
+        raise ValueError(f"expected an email address: {error.faults[0].problem}") from error
+
+
+def _zone(value: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("expected a time zone such as America/Los_Angeles") from error
+
+
+def _interval(value: object) -> Interval:
+    start, _, end = str(value).partition("-")
+    try:
+        midnight = end.strip() == "24:00"
+        opens = time.fromisoformat(start.strip())
+        closes = time.max if midnight else time.fromisoformat(end.strip())
+    except ValueError as error:
+        raise ValueError('expected hours such as "09:00-17:00"') from error
+    return opens, closes
+
+
+def _holidays(code: str) -> str:
+    always = ((time.min, time.max),)
+    BusinessHours(ZoneInfo("UTC"), (always,) * 7, holidays_of=code)
+    return code
+
+
+def _like(pattern: str, expected: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text.strip()):
+            raise ValueError(f"expected {expected}")
+        return text.strip()
+
+    return AfterValidator(check)
+
+
+Phone = Annotated[str, AfterValidator(_phone)]
+Email = Annotated[str, AfterValidator(_email)]
+Line = Annotated[str, _like(r"[^\x00-\x1f]{1,200}", "one line of 1 to 200 characters")]
+Url = Annotated[str, _like(r"https?://\S+", "an address such as https://www.example.com")]
+Slug = Annotated[str, _like(r"[a-z0-9][a-z0-9-]*", "small letters, digits and hyphens")]
+Language = Annotated[str, _like(r"[a-z]{2}", 'a language in two letters, such as "en"')]
+Country = Annotated[str, _like(r"[A-Z]{2}", 'a country in two capitals, such as "US"')]
+Hours = tuple[Annotated[Interval, BeforeValidator(_interval)], ...]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Week(_Table):
+    """Opening hours by local time; a day that is left out is closed."""
+
+    mon: Hours = ()
+    tue: Hours = ()
+    wed: Hours = ()
+    thu: Hours = ()
+    fri: Hours = ()
+    sat: Hours = ()
+    sun: Hours = ()
+
+    @property
+    def days(self) -> tuple[Hours, ...]:
+        return self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun
+
+
+class Site(_Table):
+    """One place of the clinic's; `id` is what forms send as `location`."""
+
+    id: Slug
+    name: Line
+    phone: Phone | None = None
+    zone: Annotated[ZoneInfo, BeforeValidator(_zone)]
+    treatments: tuple[Literal["tms", "ketamine"], ...]
+    holidays: Annotated[str, AfterValidator(_holidays)] | None = None
+    closed_on: frozenset[date] = frozenset()
+    hours: Week
+
+    @cached_property
+    def business_hours(self) -> BusinessHours:
+        return BusinessHours(self.zone, self.hours.days, self.holidays, self.closed_on)
+
+
+class Form(_Table):
+    """How a kind of submission is asked for and followed up."""
+
+    title: Mapping[Language, Line]
+    cadence: Slug
+    #: The version that the form shows now; older ones stay as evidence.
+    consent_version: str
+    #: The words next to the SMS box, by version and language.
+    consent_texts: Mapping[str, Mapping[Language, Annotated[str, Field(min_length=40)]]]
+
+
+class StaffRole(StrEnum):
+    staff = "staff"
+    manager = "manager"
+
+
+class Recipient(_Table):
+    """Somebody of the staff who is alerted; without `sites`, about every site's leads."""
+
+    role: StaffRole
+    name: Line
+    email: Email | None = None
+    phone: Phone | None = None
+    sites: tuple[Slug, ...] = ()
+
+    def serves(self, site: Site) -> bool:
+        return not self.sites or site.id in self.sites
+
+    @property
+    def is_reachable(self) -> bool:
+        return self.email is not None or self.phone is not None
+
+
+class Clinic(_Table):
+    """The whole file; the keys of its `[clinic]` table are this class's own. Phones are E.164."""
+
+    name: Line
+    #: The sender that patients see in texts and mail, also on a locked screen.
+    sender_label: Line
+    phone: Phone
+    #: Reply-To of our mail: a mailbox that people read.
+    email: Email
+    website: Url
+    postal_address: Line
+    privacy_url: Url
+    terms_url: Url
+    languages: tuple[Language, ...] = Field(min_length=1)
+    default_language: Language
+    #: Countries (ISO 3166-1) whose numbers may be texted.
+    countries: tuple[Country, ...] = Field(min_length=1)
+    default_site: Slug
+    #: Time that the site is open within which a person will call.
+    callback_promise: Duration
+    messages_per_request: int = Field(ge=1, le=10)
+    ack_sms_in_quiet_hours: bool = True
+    #: Words that the linter would refuse in texts and subjects, accepted by the clinic.
+    allowed_words: frozenset[str] = frozenset()
+    sites: tuple[Site, ...] = Field(min_length=1)
+    escalation: tuple[Recipient, ...] = Field(min_length=1)
+    forms: Mapping[Literal["contact", "screening"], Form]
+
+    def site(self, site_id: str | None) -> Site:
+        """The site of that id; the default one for None and for a site that we do not know."""
+        known = {site.id: site for site in self.sites}
+        return known.get(site_id or "", known[self.default_site])
+
+    def find_form(self, kind: str) -> Form | None:
+        return next((form for name, form in self.forms.items() if name == kind), None)
+
+    def get_form(self, kind: str) -> Form:
+        """The form of that kind of submission; raises NotFound."""
+        form = self.find_form(kind)
+        if form is None:
+            raise NotFound(f"no form of kind {kind!r}")
+        return form
+
+    def consent_text(self, kind: str, version: str | None, language: str) -> tuple[str, str]:
+        """`(version, words shown)` of a form's consent; None means its current version.
+
+        A language that the clinic does not have is read as its default one. Raises Invalid naming
+        `consent_text_version` for a version that the form never had.
+        """
+        form = self.get_form(kind)
+        texts = form.consent_texts.get(version or form.consent_version)
+        if texts is None:
+            known = ", ".join(sorted(form.consent_texts))
+            raise Invalid(Fault("consent_text_version", f"expected one of {known}"))
+        return version or form.consent_version, texts[self.language(language)]
+
+    def language(self, wanted: str | None) -> str:
+        """`wanted` when the clinic writes it, else the default language."""
+        return wanted if wanted in self.languages else self.default_language
+
+    def recipients(self, site: Site, *, escalated: bool) -> tuple[Recipient, ...]:
+        """Who hears of that site's leads: its staff, and its managers too when escalated."""
+        roles = {StaffRole.staff, StaffRole.manager} if escalated else {StaffRole.staff}
+        return tuple(one for one in self.escalation if one.role in roles and one.serves(site))
+
+
+def read_clinic(path: Path) -> Clinic:
+    """The clinic's file; raises Misconfigured, one line: the file, the key, what was expected."""
+    document = read_toml(path)
+    table = document.pop("clinic", None)
+    if not isinstance(table, dict):
+        raise Misconfigured(f"{path}: clinic: expected a [clinic] table")
+    try:
+        clinic = Clinic.model_validate(_with_defaults(table) | document)
+    except ValidationError as error:
+        found = [(_key(location), problem) for location, problem in problems_of(error)]
+    else:
+        found = list(_contradictions(clinic))
+    if found:
+        key, problem = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise Misconfigured(f"{path}: {key}: {problem}{more}")
+    return clinic
+
+
+def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
+    return {"sender_label": table["name"]} | table if "name" in table else table
+
+
+def _key(location: tuple[str | int, ...]) -> str:
+    """`Clinic` holds the keys of `[clinic]` flat; the operator reads them below their table."""
+    in_file = location[:1] in {("sites",), ("escalation",), ("forms",)}
+    return key_path(location if in_file else ("clinic", *location))
+
+
+def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
+    """What no single key shows to be wrong."""
+    if clinic.default_language not in clinic.languages:
+        yield "clinic.default_language", f"expected one of {', '.join(clinic.languages)}"
+    ids = [site.id for site in clinic.sites]
+    if clinic.default_site not in ids:
+        yield "clinic.default_site", f"expected one of {', '.join(ids)}"
+    for index, recipient in enumerate(clinic.escalation):
+        unknown = set(recipient.sites) - set(ids)
+        if unknown:
+            expected = f"expected ids of sites ({', '.join(ids)}), got {', '.join(sorted(unknown))}"
+            yield f"escalation[{index}].sites", expected
+        if not recipient.is_reachable:
+            yield f"escalation[{index}]", "expected an email or a phone"
+    for index, site in enumerate(clinic.sites):
+        yield from _site_contradictions(clinic, site, f"sites[{index}]")
+    for kind in ("contact", "screening"):
+        form = clinic.find_form(kind)
+        if form is None:
+            yield f"forms.{kind}", "is missing"
+        else:
+            yield from _form_contradictions(clinic, form, f"forms.{kind}")
+
+
+def _site_contradictions(clinic: Clinic, site: Site, key: str) -> Iterator[tuple[str, str]]:
+    if sum(other.id == site.id for other in clinic.sites) > 1:
+        yield f"{key}.id", f"expected a different id for each site, got {site.id!r} twice"
+    try:
+        BusinessHours(site.zone, site.hours.days)
+    except ValueError as error:
+        yield f"{key}.hours", str(error)
+    if not any(one.is_reachable for one in clinic.recipients(site, escalated=False)):
+        yield "escalation", f'expected an entry with role = "staff" for the site {site.id}'
+
+
+def _form_contradictions(clinic: Clinic, form: Form, key: str) -> Iterator[tuple[str, str]]:
+    for language in clinic.languages:
+        if language not in form.title:
+            yield f"{key}.title.{language}", "is missing"
+        for version, texts in form.consent_texts.items():
+            if language not in texts:
+                yield f"{key}.consent_texts.{version}.{language}", "is missing"
+    if form.consent_version not in form.consent_texts:
+        known = ", ".join(sorted(form.consent_texts)) or "a version with its texts"
+        yield f"{key}.consent_version", f"expected one of consent_texts: {known}"
+        return
+    for language, text in form.consent_texts[form.consent_version].items():
+        missing = _missing_from_consent(clinic, text)
+        if missing:
+            yield f"{key}.consent_texts.{form.consent_version}.{language}", f"must say {missing}"
+
+
+def _missing_from_consent(clinic: Clinic, text: str) -> str | None:
+    """Carriers register only an opt-in that names the sender, the medium, how often, and the ways
+    out: Twilio error 30551 (twilio.com/docs/api/errors/30551), CTIA Messaging Principles 5.1.2."""
+    if clinic.name not in text and clinic.sender_label not in text:
+        return f"who sends the messages ({clinic.name})"
+    if str(clinic.messages_per_request) not in text.split():
+        return f"how many messages, as messages_per_request does ({clinic.messages_per_request})"
+    return next((word for word in ("SMS", "STOP", "HELP") if word not in text), None)

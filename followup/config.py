@@ -1,0 +1,213 @@
+"""Settings of the service, read once from the environment and `.env`, and handed in.
+
+What the clinic says about itself is in `clinic.toml`, not here.
+"""
+
+import ipaddress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from followup.errors import Misconfigured
+
+PREFIX = "FOLLOWUP_"
+
+#: Sandbox accounts begin so; no real account does, because Twilio's are hexadecimal.
+SANDBOX_ACCOUNT_PREFIX = "ACsandbox"
+
+#: Shorter secrets could be guessed; 32 characters of base64 carry 192 bits.
+SECRET_MIN_LENGTH = 32
+
+
+def _split(value: object) -> object:
+    """Lists are comma-separated text."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Listed = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Every setting, by its name without the prefix `FOLLOWUP_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url: str | None = Field(None, description="sqlite:////path or postgresql://…")
+    broker_url: str | None = Field(None, description="redis://…, rediss://…, amqp://…")
+    public_url: str = Field(
+        "http://127.0.0.1:8000", description="Where patients, staff and Twilio reach the API"
+    )
+    clinic_file: Path = Field(Path("clinic.toml"), description="The clinic's own file")
+    templates_dir: Path = Field(Path("templates"), description="Cadences, wording and pages")
+    data_dir: Path = Field(Path(".followup"), description="What `followup up` keeps")
+    secret_keys: Listed = Field((), description="Sign links; first one signs, all are believed")
+    encryption_keys: Listed = Field((), description="Fernet keys; first one writes, all read")
+    smtp_url: SecretStr | None = Field(None, description="smtp://user:pass@host:port or smtps://")
+    email_from: str | None = Field(None, description="Sender's address")
+    twilio_account_sid: str | None = Field(None, description="AC…")
+    twilio_auth_tokens: Listed = Field((), description="Current first; all are believed")
+    twilio_messaging_service_sid: str | None = Field(None, description="MG…, or TWILIO_FROM")
+    twilio_from: str | None = Field(None, description="Sending number, or a messaging service")
+    twilio_api_url: str | None = Field(None, description="A simulator's address, for tests")
+    clock_start: datetime | None = Field(None, description="Demo clock: instant at CLOCK_ANCHOR")
+    clock_anchor: float | None = Field(None, description="Demo clock: unix seconds of its start")
+    clock_rate: float = Field(1.0, gt=0, le=100_000, description="Demo clock: times as fast")
+    log_format: Literal["json", "console"] = Field("json", description="json or console")
+    limits: Literal["on", "off"] = Field("on", description="off lifts intake limits, loopback only")
+    host: str = Field("127.0.0.1", description="Address the API listens on")
+    port: int = Field(8000, ge=0, le=65535, description="Port of the API")
+    sandbox_port: int = Field(8025, ge=0, le=65535, description="Port of the sandbox's page")
+    sandbox_smtp_port: int = Field(8026, ge=0, le=65535, description="Port of the sandbox's SMTP")
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("sqlite", "postgresql"):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: str | None) -> str | None:
+        known = ("redis", "rediss", "redis+socket", "amqp", "amqps")
+        if url is not None and urlsplit(url).scheme not in known:
+            raise ValueError("must start with redis://, rediss://, redis+socket:// or amqp://")
+        return url
+
+    @field_validator("public_url", "twilio_api_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("must be an address such as https://followup.example.com")
+        return url.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError("must be smtp://user:password@host:port or smtps://…")
+        return url
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _fernet(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in keys:
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                raise ValueError("must be Fernet keys: 32 bytes in URL-safe base64") from None
+        return keys
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _long(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < SECRET_MIN_LENGTH for key in keys):
+            raise ValueError(f"must have at least {SECRET_MIN_LENGTH} characters each")
+        return keys
+
+    @field_validator("clock_start")
+    @classmethod
+    def _in_utc(cls, start: datetime | None) -> datetime | None:
+        if start is None or start.tzinfo is not None:
+            return start
+        return start.replace(tzinfo=UTC)
+
+    @property
+    def has_demo_clock(self) -> bool:
+        return self.clock_start is not None or self.clock_anchor is not None or self.clock_rate != 1
+
+    def checked(self, *needed: str) -> Self:
+        """These settings, or Misconfigured naming each that is missing or unsafe."""
+        missing = [f"{PREFIX}{name.upper()}" for name in needed if not getattr(self, name)]
+        sends_texts = "twilio_account_sid" in needed
+        if sends_texts and not (self.twilio_from or self.twilio_messaging_service_sid):
+            missing.append(f"{PREFIX}TWILIO_MESSAGING_SERVICE_SID or {PREFIX}TWILIO_FROM")
+        if missing:
+            raise Misconfigured(
+                f"missing setting{'s' if len(missing) > 1 else ''}: {', '.join(missing)}; "
+                "set them in the environment or in .env (see .env.example)"
+            )
+        self._check_demo()
+        self._check_sandbox_credentials()
+        return self
+
+    def _check_demo(self) -> None:
+        for used, setting in (
+            (self.has_demo_clock, "CLOCK_START, CLOCK_ANCHOR and CLOCK_RATE"),
+            (self.limits == "off", "LIMITS=off"),
+        ):
+            if used and not self.sends_to_loopback_only:
+                raise Misconfigured(
+                    f"{PREFIX}{setting} is for demos: refused unless {PREFIX}SMTP_URL and "
+                    f"{PREFIX}TWILIO_API_URL are addresses of this machine"
+                )
+        if self.has_demo_clock and (self.clock_start is None or self.clock_anchor is None):
+            raise Misconfigured(
+                f"{PREFIX}CLOCK_START and {PREFIX}CLOCK_ANCHOR must both be set for a demo clock"
+            )
+
+    def _check_sandbox_credentials(self) -> None:
+        is_sandbox = (self.twilio_account_sid or "").startswith(SANDBOX_ACCOUNT_PREFIX)
+        if is_sandbox and not is_loopback(self.twilio_api_url):
+            raise Misconfigured(
+                f"{PREFIX}TWILIO_ACCOUNT_SID is the sandbox's: refused against a real provider; "
+                f"set {PREFIX}TWILIO_API_URL to the sandbox or use a real account"
+            )
+
+    @property
+    def sends_to_loopback_only(self) -> bool:
+        mail = self.smtp_url.get_secret_value() if self.smtp_url else None
+        return is_loopback(mail) and is_loopback(self.twilio_api_url)
+
+    @property
+    def texts_stay_on_this_machine(self) -> bool:
+        return is_loopback(self.twilio_api_url)
+
+
+#: What a process that serves or sends cannot do without.
+SERVING = ("database_url", "broker_url", "secret_keys", "encryption_keys", "public_url")
+SENDING = (*SERVING, "smtp_url", "email_from", "twilio_account_sid", "twilio_auth_tokens")
+STORING = ("database_url", "encryption_keys")
+
+
+def is_loopback(url: str | None) -> bool:
+    """Whether the address is of this machine; an unset address is the provider's real one."""
+    host = urlsplit(url).hostname if url else None
+    if host is None:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(*env_files: Path) -> Settings:
+    """The settings of the environment; a later file gives way to an earlier one.
+
+    Raises Misconfigured with one line per wrong setting.
+    """
+    try:
+        return Settings(_env_file=tuple(reversed(env_files)))  # type: ignore[call-arg]
+    except ValidationError as error:
+        lines = (
+            f"{PREFIX}{str(item['loc'][0]).upper()} {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise Misconfigured("; ".join(lines)) from None

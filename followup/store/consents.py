@@ -1,0 +1,87 @@
+"""Rows of `consents` and `suppressions`: what permits and what forbids an address."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from followup.domain.cadence import Channel
+from followup.domain.consent import SuppressionReason
+from followup.store.models import Consent, Suppression
+
+
+def add_consent(session: Session, **values: Any) -> Consent:
+    consent = Consent(**values)
+    session.add(consent)
+    return consent
+
+
+def list_consented(session: Session, channel: Channel, hashes: Collection[str]) -> set[str]:
+    """Which of the addresses have agreed to the channel."""
+    statement = select(Consent.address_hash).where(
+        Consent.channel == channel, Consent.given, Consent.address_hash.in_(hashes)
+    )
+    return set(session.scalars(statement))
+
+
+def list_consents(session: Session, lead_id: Any) -> Sequence[Consent]:
+    return session.scalars(
+        select(Consent).where(Consent.lead_id == lead_id).order_by(Consent.id)
+    ).all()
+
+
+def suppress(
+    session: Session,
+    channel: Channel,
+    address_hash: str,
+    reason: SuppressionReason,
+    now: datetime,
+    evidence: str | None = None,
+) -> None:
+    """Forbid the address from now on; an address that is forbidden already keeps its reason."""
+    if not list_suppressed(session, channel, [address_hash]):
+        session.add(
+            Suppression(
+                channel=channel,
+                address_hash=address_hash,
+                reason=reason,
+                evidence=evidence,
+                created_at=now,
+            )
+        )
+        session.flush()
+
+
+def lift(
+    session: Session,
+    channel: Channel,
+    hashes: Collection[str],
+    reason: SuppressionReason,
+    now: datetime,
+) -> int:
+    """End suppressions of that reason; the rows stay as history. Returns how many."""
+    statement = (
+        update(Suppression)
+        .where(
+            Suppression.channel == channel,
+            Suppression.address_hash.in_(hashes),
+            Suppression.reason == reason,
+            Suppression.lifted_at.is_(None),
+        )
+        .values(lifted_at=now)
+    )
+    return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def list_suppressed(
+    session: Session, channel: Channel, hashes: Collection[str]
+) -> dict[str, SuppressionReason]:
+    """Which of the addresses are forbidden on the channel, and why."""
+    statement = select(Suppression.address_hash, Suppression.reason).where(
+        Suppression.channel == channel,
+        Suppression.address_hash.in_(hashes),
+        Suppression.lifted_at.is_(None),
+    )
+    return dict(session.execute(statement).tuples().all())

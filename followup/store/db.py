@@ -1,0 +1,179 @@
+"""The engine: SQLite or PostgreSQL, one behaviour; ids; times; the migrations' runner."""
+
+import os
+import secrets
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from followup.errors import Misconfigured
+from followup.store.crypto import Keyring, give_keys
+
+#: A waiting writer of SQLite gives up after that; a batch holds the lock for milliseconds.
+SQLITE_BUSY_MILLISECONDS = 5000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_JULIAN_DAY_OF_EPOCH = 2440587.5
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant, back always in UTC. SQLite keeps microseconds since 1970 as a number."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the store")
+        return (value - _EPOCH) // _MICROSECOND if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        instant: datetime = _EPOCH + value * _MICROSECOND if dialect.name == "sqlite" else value
+        return instant.astimezone(UTC)
+
+
+def new_id() -> uuid.UUID:
+    """A UUIDv7 (RFC 9562): ordered by real time of making, 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | secrets.randbits(80)
+    value &= ~(0xF000 << 64) & ~(0xC000 << 48)
+    return uuid.UUID(int=value | (0x7000 << 64) | (0x8000 << 48))
+
+
+def make_engine(url: str, keyring: Keyring, *, pool_size: int = 5) -> Engine:
+    """An engine with the given keys. Raises Misconfigured when the URL is not one."""
+    try:
+        target = make_url(url)
+    except ArgumentError:
+        raise Misconfigured(
+            "FOLLOWUP_DATABASE_URL must be sqlite:////path or postgresql://…"
+        ) from None
+    is_sqlite = target.get_backend_name() == "sqlite"
+    engine = create_engine(
+        target,
+        pool_size=pool_size,
+        max_overflow=20,
+        pool_pre_ping=not is_sqlite,
+        connect_args={} if is_sqlite else {"connect_timeout": 5},
+    )
+    if is_sqlite:
+        _configure_sqlite(engine)
+    give_keys(engine, keyring)
+    return engine
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    # A deferred transaction that reads and then writes fails at once when another wrote between
+    # (SQLITE_BUSY_SNAPSHOT, sqlite.org/isolation.html), so writers begin as writers.
+    @event.listens_for(engine, "connect")
+    def configure(dbapi: sqlite3.Connection, _record: object) -> None:
+        dbapi.isolation_level = None
+        dbapi.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")
+        # FULL, because NORMAL may lose the last commits with the power (sqlite.org/pragma.html).
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads_only = connection.get_execution_options().get("reads_only", False)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """A session that commits when the block ends well, and rolls back otherwise."""
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that only reads: on SQLite it does not wait for writers, nor they for it."""
+    with Session(engine.execution_options(reads_only=True), expire_on_commit=False) as session:
+        yield session
+
+
+def real_now(session: Session) -> datetime:
+    """Real time by the database's clock, for leases; a demo's fast clock does not move it."""
+    if session.get_bind().dialect.name == "sqlite":
+        days = session.execute(select(func.julianday("now"))).scalar_one()
+        return _EPOCH + timedelta(days=days - _JULIAN_DAY_OF_EPOCH)
+    instant: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return instant.astimezone(UTC)
+
+
+def _alembic(engine: Engine) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["engine"] = engine
+    return config
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest revision; nothing to do is fine. Safe to run twice at once."""
+    try:
+        command.upgrade(_alembic(engine), "head")
+    except OperationalError as error:
+        raise unreachable(engine, error) from None
+
+
+def missing_migrations(engine: Engine) -> bool:
+    """Whether the schema is older than this code. Raises OperationalError without a database."""
+    newest = ScriptDirectory.from_config(_alembic(engine)).get_current_head()
+    with engine.execution_options(reads_only=True).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() != newest
+
+
+def ping(engine: Engine) -> None:
+    """Raises OperationalError unless the database answers."""
+    with engine.execution_options(reads_only=True).connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def unreachable(engine: Engine, error: OperationalError) -> Misconfigured:
+    """One line for the operator, without the password."""
+    where = engine.url.render_as_string(hide_password=True)
+    cause = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+    return Misconfigured(f"FOLLOWUP_DATABASE_URL: cannot use the database {where}: {cause}")
+
+
+def make_sqlite_folder(url: str) -> None:
+    """The folder of a SQLite file, readable by its owner alone."""
+    path = make_url(url).database
+    if make_url(url).get_backend_name() == "sqlite" and path and path != ":memory:":
+        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120

@@ -1,0 +1,161 @@
+"""Rows of `leads`: found by hash, merged under a lock, marked by compare and swap."""
+
+import random
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from followup.domain.lead import WAITING, LeadStatus, new_reference
+from followup.domain.submission import Kind
+from followup.errors import FollowupError, NotFound
+from followup.store.models import Lead, Submission
+
+_choose = random.SystemRandom().choice
+
+
+def find_lead(session: Session, lead_id: uuid.UUID) -> Lead | None:
+    return session.get(Lead, lead_id)
+
+
+def get_lead(session: Session, lead_id: uuid.UUID, *, lock: bool = False) -> Lead:
+    lead = session.get(Lead, lead_id, with_for_update=lock or None, populate_existing=lock)
+    if lead is None:
+        raise NotFound("there is no such lead")
+    return lead
+
+
+def find_by_reference(session: Session, reference: str) -> Lead | None:
+    return session.scalars(select(Lead).where(Lead.reference == reference.strip().upper())).first()
+
+
+def lock_identity(session: Session, hashes: Sequence[str]) -> None:
+    """Let nobody else consume a submission of this person until the transaction ends.
+
+    On SQLite a writing transaction is alone anyway.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    for number in sorted({int(text[:15], 16) for text in hashes}):
+        session.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def list_open_alike(
+    session: Session, email_hashes: Sequence[str], phone_hashes: Sequence[str]
+) -> Sequence[Lead]:
+    """Open leads that share an address, oldest first, locked until the transaction ends."""
+    statement = (
+        select(Lead)
+        .where(
+            Lead.status.in_(WAITING),
+            or_(Lead.email_hash.in_(email_hashes), Lead.phone_hash.in_(phone_hashes)),
+        )
+        .order_by(Lead.id)
+        .with_for_update()
+    )
+    return session.scalars(statement).all()
+
+
+def add_lead(session: Session, **values: Any) -> Lead:
+    """A new lead with a reference of its own; longer ones as the short ones run out."""
+    for attempt in range(30):
+        lead = Lead(reference=new_reference(_choose, pairs=2 + attempt // 5), **values)
+        try:
+            with session.begin_nested():
+                session.add(lead)
+            return lead
+        except IntegrityError:
+            if find_by_reference(session, lead.reference) is None:
+                raise
+    raise FollowupError("no free reference found")
+
+
+def mark(session: Session, lead_id: uuid.UUID, **values: Any) -> bool:
+    """Compare and swap: change the lead if it still waits. False when somebody was first."""
+    statement = (
+        update(Lead)
+        .where(Lead.id == lead_id, Lead.status.in_(WAITING))
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+
+
+def list_leads(
+    session: Session,
+    now: datetime,
+    *,
+    status: LeadStatus | None = None,
+    overdue: bool | None = None,
+    kind: Kind | None = None,
+    reference: str | None = None,
+    submission: uuid.UUID | None = None,
+    before: uuid.UUID | None = None,
+    limit: int = 50,
+) -> Sequence[Lead]:
+    """Newest first; `before` is the id to go on from."""
+    statement = select(Lead).order_by(Lead.id.desc()).limit(limit)
+    if status is not None:
+        statement = statement.where(Lead.status == status)
+    if kind is not None:
+        statement = statement.where(Lead.kind == kind)
+    if reference is not None:
+        statement = statement.where(Lead.reference == reference.strip().upper())
+    if submission is not None:
+        owner = select(Submission.lead_id).where(Submission.id == submission)
+        statement = statement.where(Lead.id.in_(owner))
+    if before is not None:
+        statement = statement.where(Lead.id < before)
+    if overdue is not None:
+        late = _is_late(now)
+        statement = statement.where(late if overdue else ~late)
+    return session.scalars(statement).all()
+
+
+def list_by_address(session: Session, hashes: Sequence[str], limit: int = 50) -> Sequence[Lead]:
+    """Leads with that email or phone, newest first."""
+    statement = (
+        select(Lead)
+        .where(or_(Lead.email_hash.in_(hashes), Lead.phone_hash.in_(hashes)))
+        .order_by(Lead.id.desc())
+        .limit(limit)
+    )
+    return session.scalars(statement).all()
+
+
+def list_open(session: Session) -> Sequence[Lead]:
+    """Everybody who waits, the longest past the promise first."""
+    statement = (
+        select(Lead).where(Lead.status == LeadStatus.open).order_by(Lead.promised_at, Lead.id)
+    )
+    return session.scalars(statement).all()
+
+
+def count_waiting(session: Session, now: datetime) -> tuple[int, int]:
+    """How many wait for a call, and how many of them longer than was promised."""
+    waiting = select(func.count()).where(Lead.status == LeadStatus.open)
+    late = select(func.count()).select_from(Lead).where(_is_late(now))
+    return session.execute(waiting).scalar_one(), session.execute(late).scalar_one()
+
+
+def list_contact_times(
+    session: Session, since: datetime
+) -> Sequence[tuple[datetime, datetime, datetime]]:
+    """(created, promised, contacted) of each lead contacted since then."""
+    statement = select(Lead.created_at, Lead.promised_at, Lead.contacted_at).where(
+        Lead.contacted_at >= since
+    )
+    return [(created, promised, at) for created, promised, at in session.execute(statement) if at]
+
+
+def _is_late(now: datetime) -> Any:
+    """The same rule as `domain.lead.is_overdue`, where the rows are."""
+    return and_(
+        Lead.status == LeadStatus.open,
+        Lead.promised_at < now,
+        or_(Lead.snoozed_until.is_(None), Lead.snoozed_until <= now),
+    )

@@ -1,0 +1,67 @@
+"""Rows of `decisions` and `actions`: why each message was sent or not, and what staff did."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from followup.domain.delivery import Reason, Status
+from followup.store.models import Action, Decision
+
+
+def add_decision(
+    session: Session,
+    *,
+    lead_id: uuid.UUID,
+    delivery_id: uuid.UUID,
+    at: datetime,
+    status: Status,
+    reason: Reason | None = None,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    session.add(
+        Decision(
+            lead_id=lead_id,
+            delivery_id=delivery_id,
+            at=at,
+            status=status,
+            reason=reason,
+            facts=facts or {},
+        )
+    )
+
+
+def list_decisions(session: Session, lead_id: uuid.UUID) -> Sequence[Decision]:
+    statement = select(Decision).where(Decision.lead_id == lead_id).order_by(Decision.id)
+    return session.scalars(statement).all()
+
+
+def add_action(
+    session: Session,
+    *,
+    lead_id: uuid.UUID,
+    verb: str,
+    by: str,
+    at: datetime,
+    note: str | None = None,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    session.add(Action(lead_id=lead_id, verb=verb, by=by, at=at, note=note, facts=facts or {}))
+
+
+def list_actions(session: Session, lead_id: uuid.UUID) -> Sequence[Action]:
+    statement = select(Action).where(Action.lead_id == lead_id).order_by(Action.id)
+    return session.scalars(statement).all()
+
+
+def find_last_action(session: Session, lead_id: uuid.UUID, verb: str) -> Action | None:
+    statement = (
+        select(Action)
+        .where(Action.lead_id == lead_id, Action.verb == verb)
+        .order_by(Action.id.desc())
+        .limit(1)
+    )
+    return session.scalars(statement).first()

@@ -1,0 +1,330 @@
+"""The rows. They are the entities: rules are functions over their values, elsewhere."""
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.consent import Act, SuppressionReason
+from followup.domain.delivery import Reason, Status
+from followup.domain.lead import LeadStatus, Outcome, Role
+from followup.domain.submission import Kind
+from followup.store.crypto import EncryptedJson, EncryptedText
+from followup.store.db import UtcDateTime, new_id
+from followup.store.words import SubmissionStatus, Word
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        uuid.UUID: Uuid(native_uuid=True),
+        str: Text,
+        dict[str, Any]: JSON,
+    }
+
+
+class Submission(Base):
+    """One form as it came in, kept as received."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        # The consumer's question: which came in and were not consumed yet?
+        Index(
+            "ix_submissions_unconsumed",
+            "due_at",
+            "id",
+            sqlite_where=text("status = 'accepted'"),
+            postgresql_where=text("status = 'accepted'"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    #: Which door it came through: `form`, `api`, later the vendors' names.
+    source: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime]
+    #: The caller's Idempotency-Key as a keyed hash; one per form.
+    key_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    content_hash: Mapped[str] = mapped_column(String(64))
+    payload: Mapped[dict[str, Any]] = mapped_column(EncryptedJson)
+    #: Address, browser and page of the sender, as evidence of consent.
+    evidence: Mapped[dict[str, Any]] = mapped_column(EncryptedJson)
+    status: Mapped[SubmissionStatus] = mapped_column(
+        Word(SubmissionStatus), default=SubmissionStatus.accepted
+    )
+    #: When it may be consumed (again).
+    due_at: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    #: Why it could not be consumed; no personal data.
+    problem: Mapped[str | None]
+    consumed_at: Mapped[datetime | None]
+    lead_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("leads.id"), index=True)
+
+
+class Lead(Base):
+    """The person, or the referrer, that we owe a call."""
+
+    __tablename__ = "leads"
+    __table_args__ = (
+        # The board's question: who waits, the longest past the promise first?
+        Index(
+            "ix_leads_open",
+            "promised_at",
+            "id",
+            sqlite_where=text("status = 'open'"),
+            postgresql_where=text("status = 'open'"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    reference: Mapped[str] = mapped_column(String(12), unique=True)
+    status: Mapped[LeadStatus] = mapped_column(Word(LeadStatus), default=LeadStatus.open)
+    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    role: Mapped[Role] = mapped_column(Word(Role))
+    cadence: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(EncryptedText)
+    email: Mapped[str | None] = mapped_column(EncryptedText)
+    email_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    phone: Mapped[str | None] = mapped_column(EncryptedText)
+    phone_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    #: Behind a switchboard; a number with one is called, never texted.
+    phone_extension: Mapped[str | None] = mapped_column(EncryptedText)
+    language: Mapped[str] = mapped_column(String(8))
+    interest: Mapped[str | None] = mapped_column(EncryptedText)
+    #: What the person wrote as location; the site is what we made of it.
+    location: Mapped[str | None] = mapped_column(EncryptedText)
+    site: Mapped[str] = mapped_column(String(64))
+    preferred_channel: Mapped[str | None] = mapped_column(String(8))
+    created_at: Mapped[datetime]
+    #: When the first submission came in: what reminders count from.
+    arrived_at: Mapped[datetime]
+    #: By when the clinic promised to call.
+    promised_at: Mapped[datetime]
+    contacted_at: Mapped[datetime | None]
+    contacted_by: Mapped[str | None] = mapped_column(String(200))
+    outcome: Mapped[Outcome | None] = mapped_column(Word(Outcome))
+    assigned_to: Mapped[str | None] = mapped_column(String(200))
+    snoozed_until: Mapped[datetime | None]
+    #: How often it was reopened: what was planned before is never planned again.
+    episode: Mapped[int] = mapped_column(Integer, default=0)
+    #: Reference of an open lead that may be the same person.
+    possible_duplicate: Mapped[str | None] = mapped_column(String(12))
+
+
+class Consent(Base):
+    """Append-only evidence of what the person agreed to, with the exact words shown."""
+
+    __tablename__ = "consents"
+    __table_args__ = (Index("ix_consents_address", "address_hash", "channel"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    #: No foreign key: evidence outlives the lead (47 USC 227; kept for seven years).
+    lead_id: Mapped[uuid.UUID]
+    submission_id: Mapped[uuid.UUID | None]
+    channel: Mapped[Channel] = mapped_column(Word(Channel))
+    address_hash: Mapped[str] = mapped_column(String(64))
+    given: Mapped[bool] = mapped_column(Boolean)
+    act: Mapped[Act] = mapped_column(Word(Act))
+    text: Mapped[str]
+    text_version: Mapped[str] = mapped_column(String(64))
+    language: Mapped[str] = mapped_column(String(8))
+    evidence: Mapped[dict[str, Any]] = mapped_column(EncryptedJson)
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+
+
+class Suppression(Base):
+    """An address that must not be written to; outlives the lead as a keyed hash."""
+
+    __tablename__ = "suppressions"
+    __table_args__ = (Index("ix_suppressions_address", "address_hash", "channel"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    channel: Mapped[Channel] = mapped_column(Word(Channel))
+    address_hash: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[SuppressionReason] = mapped_column(Word(SuppressionReason))
+    #: The words or the provider's code that caused it.
+    evidence: Mapped[str | None] = mapped_column(EncryptedText)
+    created_at: Mapped[datetime]
+    #: Set when the person opted in again; the row stays as history.
+    lifted_at: Mapped[datetime | None]
+
+
+class Delivery(Base):
+    """One message owed or sent to one recipient on one channel: schedule, outbox and history."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        # Planning twice plans once.
+        UniqueConstraint(
+            "lead_id",
+            "episode",
+            "step",
+            "occurrence",
+            "channel",
+            "recipient_hash",
+            name="uq_deliveries_once",
+        ),
+        # The claim's question: what of this lane is due?
+        Index(
+            "ix_deliveries_due",
+            "lane",
+            "due_at",
+            "id",
+            sqlite_where=text("status = 'planned'"),
+            postgresql_where=text("status = 'planned'"),
+        ),
+        # The rescue's question: whose worker is lost?
+        Index(
+            "ix_deliveries_leased",
+            "lease_until",
+            sqlite_where=text("status = 'sending'"),
+            postgresql_where=text("status = 'sending'"),
+        ),
+        # The settling's question: which unknown outcome is to be asked about now?
+        Index(
+            "ix_deliveries_unknown",
+            "ask_at",
+            sqlite_where=text("status = 'unknown'"),
+            postgresql_where=text("status = 'unknown'"),
+        ),
+        # Whether a number had its first text.
+        Index("ix_deliveries_recipient", "recipient_hash", "channel", "sent_at"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    lead_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("leads.id"))
+    #: The lead's, when this was planned.
+    episode: Mapped[int] = mapped_column(Integer, default=0)
+    step: Mapped[str] = mapped_column(String(64))
+    occurrence: Mapped[int] = mapped_column(Integer)
+    audience: Mapped[Audience] = mapped_column(Word(Audience))
+    channel: Mapped[Channel] = mapped_column(Word(Channel))
+    lane: Mapped[Lane] = mapped_column(Word(Lane))
+    recipient: Mapped[str] = mapped_column(EncryptedText)
+    recipient_hash: Mapped[str] = mapped_column(String(64))
+    #: A person of the staff by name, for the link that marks the lead.
+    recipient_name: Mapped[str | None] = mapped_column(String(200))
+    status: Mapped[Status] = mapped_column(Word(Status), default=Status.planned)
+    reason: Mapped[Reason | None] = mapped_column(Word(Reason))
+    #: When the submission that this answers came in.
+    arrived_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    #: The token of the worker that holds it.
+    claim: Mapped[uuid.UUID | None]
+    #: Real time of the database; past it the worker is lost.
+    lease_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    #: When the provider is to be asked about an unknown outcome, by real time; None: no more.
+    ask_at: Mapped[datetime | None]
+    #: How often it was asked and had no trace.
+    asked: Mapped[int] = mapped_column(Integer, default=0)
+    #: When the attempt began, by real time; what the provider is asked from.
+    attempted_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    provider_id: Mapped[str | None] = mapped_column(String(200), index=True)
+    provider_code: Mapped[str | None] = mapped_column(String(64))
+    subject: Mapped[str | None] = mapped_column(EncryptedText)
+    body: Mapped[str | None] = mapped_column(EncryptedText)
+    #: Which wording, by name and version, was rendered.
+    wording: Mapped[str | None] = mapped_column(String(120))
+
+
+class Decision(Base):
+    """The ledger's entry: this delivery was sent, postponed or skipped, then, for this reason."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_lead", "lead_id", "at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    lead_id: Mapped[uuid.UUID]
+    delivery_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    at: Mapped[datetime]
+    #: The status that the delivery took.
+    status: Mapped[Status] = mapped_column(Word(Status))
+    reason: Mapped[Reason | None] = mapped_column(Word(Reason))
+    #: What the decision was made from; no personal data.
+    facts: Mapped[dict[str, Any]]
+
+
+class Action(Base):
+    """What a person of the staff did with a lead: the verb, when, by whom, and from where."""
+
+    __tablename__ = "actions"
+    __table_args__ = (Index("ix_actions_lead", "lead_id", "at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    lead_id: Mapped[uuid.UUID]
+    verb: Mapped[str] = mapped_column(String(32))
+    by: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    note: Mapped[str | None] = mapped_column(EncryptedText)
+    facts: Mapped[dict[str, Any]]
+
+
+class Reply(Base):
+    """A text from a patient or from staff, once per provider's id."""
+
+    __tablename__ = "replies"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    provider_id: Mapped[str] = mapped_column(String(64), unique=True)
+    sender: Mapped[str] = mapped_column(EncryptedText)
+    sender_hash: Mapped[str] = mapped_column(String(64), index=True)
+    body: Mapped[str] = mapped_column(EncryptedText)
+    lead_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    received_at: Mapped[datetime]
+
+
+class Receipt(Base):
+    """The provider's report on a delivery, each once, in whatever order they came."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (UniqueConstraint("provider_id", "status", "code", name="uq_receipts_once"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    delivery_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    provider_id: Mapped[str] = mapped_column(String(200))
+    status: Mapped[str] = mapped_column(String(32))
+    code: Mapped[str] = mapped_column(String(32), default="")
+    received_at: Mapped[datetime]
+
+
+class Person(Base):
+    """Somebody of the staff. The token is kept as a hash."""
+
+    __tablename__ = "staff"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    email: Mapped[str | None] = mapped_column(EncryptedText)
+    phone: Mapped[str | None] = mapped_column(EncryptedText)
+    phone_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]

@@ -1,0 +1,75 @@
+"""Rows of `submissions`: kept as received, claimed once to be consumed."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from followup.store.models import Submission
+from followup.store.words import SubmissionStatus
+
+
+def find_by_key(session: Session, key_hashes: Sequence[str]) -> Submission | None:
+    statement = select(Submission).where(Submission.key_hash.in_(key_hashes))
+    return session.scalars(statement).first()
+
+
+def find_submission(session: Session, submission_id: uuid.UUID) -> Submission | None:
+    return session.get(Submission, submission_id)
+
+
+def claim_unconsumed(session: Session, now: datetime, limit: int) -> Sequence[Submission]:
+    """The oldest that may be consumed now, locked until the transaction ends."""
+    statement = (
+        select(Submission)
+        .where(Submission.status == SubmissionStatus.accepted, Submission.due_at <= now)
+        .order_by(Submission.due_at, Submission.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(statement).all()
+
+
+def list_of_lead(session: Session, lead_id: uuid.UUID) -> Sequence[Submission]:
+    statement = select(Submission).where(Submission.lead_id == lead_id).order_by(Submission.id)
+    return session.scalars(statement).all()
+
+
+def count_of_lead(session: Session, lead_id: uuid.UUID) -> int:
+    statement = select(func.count()).where(Submission.lead_id == lead_id)
+    return session.execute(statement).scalar_one()
+
+
+def last_received_at(session: Session, lead_id: uuid.UUID) -> datetime | None:
+    """When the newest submission of the lead came in."""
+    statement = select(func.max(Submission.received_at)).where(Submission.lead_id == lead_id)
+    return session.execute(statement).scalar_one()
+
+
+def list_problems(session: Session, limit: int = 100) -> Sequence[Submission]:
+    statement = (
+        select(Submission)
+        .where(Submission.status == SubmissionStatus.problem)
+        .order_by(Submission.id)
+        .limit(limit)
+    )
+    return session.scalars(statement).all()
+
+
+def count_by_status(session: Session) -> dict[SubmissionStatus, int]:
+    statement = select(Submission.status, func.count()).group_by(Submission.status)
+    return dict(session.execute(statement).tuples().all())
+
+
+def retry_problems(session: Session, now: datetime, submission_id: uuid.UUID | None) -> int:
+    """Hand the problems, or the one given, to the consumer again. Returns how many."""
+    statement = (
+        update(Submission)
+        .where(Submission.status == SubmissionStatus.problem)
+        .values(status=SubmissionStatus.accepted, due_at=now, problem=None)
+    )
+    if submission_id is not None:
+        statement = statement.where(Submission.id == submission_id)
+    return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]

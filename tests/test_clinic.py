@@ -1,0 +1,199 @@
+"""The shipped clinic reads; a wrong value is named with its file, its key and what was expected."""
+
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+
+from followup.clinic import Clinic, read_clinic, readable_phone
+from followup.errors import Invalid, Misconfigured, NotFound
+
+SHIPPED = Path(__file__).parents[1] / "clinic.toml"
+
+
+@pytest.fixture(scope="module")
+def clinic() -> Clinic:
+    return read_clinic(SHIPPED)
+
+
+def _refusal(tmp_path: Path, old: str, new: str) -> str:
+    """What is said about the shipped file with one edit; `old` must be in it."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "clinic.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(Misconfigured) as refused:
+        read_clinic(path)
+    return str(refused.value).removeprefix(f"{tmp_path}/")
+
+
+def test_the_shipped_clinic_has_two_sites_in_los_angeles(clinic: Clinic) -> None:
+    assert [site.id for site in clinic.sites] == ["newport-beach", "manhattan-beach"]
+    assert {site.zone.key for site in clinic.sites} == {"America/Los_Angeles"}
+    assert clinic.phone == "+19495550100"
+    assert clinic.callback_promise == timedelta(hours=1)
+
+
+def test_the_sender_is_the_clinic_unless_a_discreet_name_is_given(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    discreet = tmp_path / "clinic.toml"
+    text = SHIPPED.read_text(encoding="utf-8")
+    discreet.write_text(text.replace('# sender_label = "Harbor', 'sender_label = "Harbor'))
+
+    assert clinic.sender_label == "Harbor Light Wellness"
+    assert read_clinic(discreet).sender_label == "Harbor Light"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        pytest.param("manhattan-beach", "manhattan-beach", id="named"),
+        pytest.param(None, "newport-beach", id="none named"),
+        pytest.param("santa-barbara", "newport-beach", id="not ours"),
+    ],
+)
+def test_a_lead_without_a_site_of_ours_belongs_to_the_default_one(
+    clinic: Clinic, asked: str | None, found: str
+) -> None:
+    assert clinic.site(asked).id == found
+
+
+def test_a_site_keeps_its_hours_and_holidays(clinic: Clinic) -> None:
+    friday_evening = datetime(2026, 9, 5, 1, tzinfo=UTC)
+
+    reopens = clinic.site(None).business_hours.next_open(friday_evening)
+
+    # Monday the 7th is Labor Day.
+    assert reopens == datetime(2026, 9, 8, 16, tzinfo=UTC)
+
+
+def test_hours_may_have_a_break_and_end_at_midnight(tmp_path: Path) -> None:
+    path = tmp_path / "clinic.toml"
+    hours = 'mon = ["09:00-12:00", "13:00-24:00"]'
+    text = SHIPPED.read_text(encoding="utf-8").replace('mon = ["09:00-17:00"]', hours, 1)
+    path.write_text(text, encoding="utf-8")
+
+    monday = read_clinic(path).sites[0].business_hours.week[0]
+
+    assert monday == ((time(9), time(12)), (time(13), time.max))
+
+
+def test_the_current_consent_text_is_the_default(clinic: Clinic) -> None:
+    version, text = clinic.consent_text("contact", None, "en")
+
+    assert version == "2026-11"
+    assert text.startswith("Harbor Light Wellness may send me text messages (SMS)")
+    assert "  " not in text
+
+
+def test_a_language_that_the_clinic_lacks_reads_the_default_one(clinic: Clinic) -> None:
+    assert clinic.consent_text("contact", None, "fr") == clinic.consent_text("contact", None, "en")
+
+
+def test_a_consent_version_that_never_was_is_the_callers_fault(clinic: Clinic) -> None:
+    with pytest.raises(Invalid) as refused:
+        clinic.consent_text("screening", "1999-01", "en")
+
+    assert [fault.field for fault in refused.value.faults] == ["consent_text_version"]
+
+
+def test_a_kind_of_form_that_is_not_ours_is_not_found(clinic: Clinic) -> None:
+    assert clinic.find_form("survey") is None
+    with pytest.raises(NotFound, match="survey"):
+        clinic.get_form("survey")
+
+
+@pytest.mark.parametrize(
+    ("escalated", "heard"),
+    [
+        pytest.param(False, ["Front desk"], id="at first"),
+        pytest.param(True, ["Front desk", "Practice manager"], id="escalated"),
+    ],
+)
+def test_the_manager_hears_what_escalates(
+    clinic: Clinic, escalated: bool, heard: list[str]
+) -> None:
+    recipients = clinic.recipients(clinic.site(None), escalated=escalated)
+
+    assert [one.name for one in recipients] == heard
+
+
+@pytest.mark.parametrize(
+    ("e164", "read"),
+    [
+        pytest.param("+19495550100", "(949) 555-0100", id="at home"),
+        pytest.param("+442079460000", "+44 20 7946 0000", id="abroad"),
+    ],
+)
+def test_a_phone_is_shown_as_people_read_it(e164: str, read: str) -> None:
+    assert readable_phone(e164) == read
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param("[clinic]", "[klinic]", "clinic: expected a [clinic] table", id="no clinic"),
+        pytest.param(
+            'name = "Harbor Light Wellness"', 'nam = "x"', "clinic.nam: there is no such key",
+            id="misspelt key",
+        ),
+        pytest.param('email = "hello', 'email = "hello at ', "clinic.email: expected an",
+                     id="email"),
+        pytest.param('"+1 949 555 0100"', '"call us"', "clinic.phone: expected a phone",
+                     id="phone"),
+        pytest.param('"https://www.example.com"', '"example"', "clinic.website: ", id="address"),
+        pytest.param('"1h"', '"soon"', "clinic.callback_promise: expected a duration",
+                     id="promise"),
+        pytest.param("messages_per_request = 3", "messages_per_request = 0",
+                     "clinic.messages_per_request: expected greater than", id="no messages"),
+        pytest.param('default_language = "en"', 'default_language = "fr"',
+                     "clinic.default_language: expected one of en, es", id="default language"),
+        pytest.param('default_site = "newport-beach"', 'default_site = "venice"',
+                     "clinic.default_site: expected one of newport-beach", id="default site"),
+        pytest.param('zone = "America/Los_Angeles"', 'zone = "California"',
+                     "sites[0].zone: expected a time zone such as", id="zone"),
+        pytest.param('mon = ["09:00-17:00"]', 'mon = ["nine to five"]',
+                     'sites[0].hours.mon[0]: expected hours such as "09:00-17:00"', id="hours"),
+        pytest.param('mon = ["09:00-17:00"]', 'mon = ["17:00-09:00"]',
+                     "sites[0].hours: expected a start before its end", id="hours backwards"),
+        pytest.param('mon = ["09:00-17:00"]', 'montag = ["09:00-17:00"]',
+                     "sites[0].hours.montag: there is no such key", id="no such day"),
+        pytest.param('holidays = "US-CA"', 'holidays = "XX"',
+                     "sites[0].holidays: expected an ISO 3166-2 code", id="holidays"),
+        pytest.param('["tms", "ketamine"]', '["tms", "yoga"]',
+                     "sites[0].treatments[1]: expected 'tms' or 'ketamine', got 'yoga'",
+                     id="treatment"),
+        pytest.param('id = "manhattan-beach"', 'id = "newport-beach"',
+                     "sites[0].id: expected a different id for each site", id="same site twice"),
+        pytest.param('role = "staff"', 'role = "manager"',
+                     'escalation: expected an entry with role = "staff"', id="nobody to alert"),
+        pytest.param('# sites = ["newport-beach"]', 'sites = ["manhattan-beach"]',
+                     'escalation: expected an entry with role = "staff" for the site newport-beach',
+                     id="nobody at one site"),
+        pytest.param('# sites = ["newport-beach"]', 'sites = ["venice"]',
+                     "escalation[0].sites: expected ids of sites", id="alerts of an unknown site"),
+        pytest.param("[forms.contact]", "[forms.kontact]",
+                     "forms.kontact", id="unknown form"),
+        pytest.param('consent_version = "2026-11"', 'consent_version = "2027-01"',
+                     "forms.contact.consent_version: expected one of consent_texts: 2026-11",
+                     id="consent without words"),
+        pytest.param('es = "Comuníquese', 'fr = "Comuníquese',
+                     "forms.contact.title.es: is missing", id="title in one language only"),
+        pytest.param("Harbor Light Wellness may send", "We may send",
+                     "forms.contact.consent_texts.2026-11.en: must say who sends",
+                     id="unnamed sender"),
+        pytest.param("Up to 3 messages", "Some messages",
+                     "forms.contact.consent_texts.2026-11.en: must say how many", id="how often"),
+        pytest.param("messages_per_request = 3", "messages_per_request = 4",
+                     "forms.contact.consent_texts.2026-11.en: must say how many",
+                     id="other number"),
+        pytest.param("Reply STOP", "Reply NO",
+                     "forms.contact.consent_texts.2026-11.en: must say STOP", id="no way out"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    refusal = _refusal(tmp_path, old, new)
+
+    assert refusal.startswith(f"clinic.toml: {expected}")
+    assert "\n" not in refusal
