@@ -1,0 +1,25 @@
+"""Cadences and wording, read from the `templates/` folder, checked at start, rendered strictly.
+
+Web pages are rendered by `web`; only their environment comes from here.
+"""
+
+from followup.templates.catalogue import Templates, check_templates, pages_environment
+from followup.templates.facts import VARIABLES, Place, Variable, clinic_facts, greeting_name
+from followup.templates.lint import sample_facts
+from followup.templates.problem import Problem, Refused
+from followup.templates.wording import Message
+
+__all__ = [
+    "VARIABLES",
+    "Message",
+    "Place",
+    "Problem",
+    "Refused",
+    "Templates",
+    "Variable",
+    "check_templates",
+    "clinic_facts",
+    "greeting_name",
+    "pages_environment",
+    "sample_facts",
+]

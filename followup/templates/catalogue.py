@@ -1,0 +1,201 @@
+"""All cadences and wordings of the `templates/` folder, complete and checked, or refused."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from followup.clinic import Clinic
+from followup.domain.cadence import Audience, Cadence, Channel, Step
+from followup.domain.lead import Role
+from followup.errors import NotFound
+from followup.templates.cadence_file import read_cadence
+from followup.templates.facts import Place
+from followup.templates.lint import lint, lint_words
+from followup.templates.problem import Problem, Refused, collecting
+from followup.templates.wording import (
+    Key,
+    Letterhead,
+    Message,
+    Source,
+    Wording,
+    check_page,
+    problems_in,
+    read_email,
+    read_sms,
+    refuse,
+)
+
+_CADENCE_FILE = "cadence.toml"
+
+
+class Templates:
+    """Everything that can be sent, by cadence, step, channel, language and role."""
+
+    def __init__(
+        self, clinic: Clinic, cadences: Mapping[str, Cadence], wordings: Mapping[Key, Wording]
+    ) -> None:
+        self.cadences = cadences
+        self._clinic = clinic
+        self._wordings = wordings
+
+    @classmethod
+    def read(cls, folder: Path, clinic: Clinic) -> Self:
+        """Raises Refused, which is Misconfigured, unless `check_templates` finds nothing."""
+        cadences, wordings, problems = _read(folder, clinic)
+        refuse(problems)
+        return cls(clinic, cadences, wordings)
+
+    def render(
+        self,
+        *,
+        cadence: str,
+        step: str,
+        channel: Channel,
+        language: str,
+        role: str,
+        facts: Mapping[str, object],
+    ) -> Message:
+        """The message for a lead of that language and role (`Role`); `facts` as in `VARIABLES`.
+
+        Staff are written to in the clinic's default language, as are patients whose language the
+        clinic does not write. Raises NotFound when the folder no longer has such a step.
+        """
+        wording = self._find(cadence, step, channel, language, role)
+        return wording.render({**facts, "language": wording.key.language})
+
+    def _find(self, cadence: str, step: str, channel: Channel, language: str, role: str) -> Wording:
+        known = self.cadences.get(cadence)
+        planned = known.find_step(step) if known else None
+        if planned is None or channel not in planned.channels:
+            raise NotFound(f"no wording for {cadence}/{step}.{channel}")
+        if planned.audience is Audience.patient:
+            variant = role if role == Role.referrer else None
+            return self._wordings[
+                Key(cadence, step, channel, self._clinic.language(language), variant)
+            ]
+        common = Key(cadence, step, channel, self._clinic.default_language)
+        own = Key(cadence, step, channel, self._clinic.default_language, role)
+        return self._wordings.get(own, self._wordings[common])
+
+
+def check_templates(folder: Path, clinic: Clinic) -> list[Problem]:
+    """Every problem of the folder: what cannot be read, what is missing, what may not be said."""
+    return _read(folder, clinic)[2]
+
+
+def pages_environment(folder: Path) -> Environment:
+    """For the web pages of `templates/pages/`: values are escaped, unknown names are errors."""
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folder / "pages"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _read(
+    folder: Path, clinic: Clinic
+) -> tuple[dict[str, Cadence], dict[Key, Wording], list[Problem]]:
+    problems: list[Problem] = []
+    cadences: dict[str, Cadence] = {}
+    wordings: dict[Key, Wording] = {}
+    for path in sorted(folder.glob(f"*/{_CADENCE_FILE}")):
+        with collecting(problems):
+            cadences[path.parent.name] = read_cadence(path)
+    problems += _unknown_cadences(folder, clinic, cadences)
+    letterheads = _Letterheads(folder, clinic)
+    for cadence in cadences.values():
+        problems += _strays(folder, cadence)
+        for step, key in _owed(cadence, clinic, folder):
+            with collecting(problems):
+                wording = _read_wording(folder, key, step, letterheads)
+                wordings[key] = wording
+                problems += lint(clinic, step, wording)
+    return cadences, wordings, list(dict.fromkeys(problems))
+
+
+def _unknown_cadences(
+    folder: Path, clinic: Clinic, cadences: Mapping[str, Cadence]
+) -> Iterator[Problem]:
+    for kind, form in clinic.forms.items():
+        path = folder / form.cadence / _CADENCE_FILE
+        if form.cadence not in cadences and not path.exists():
+            yield Problem(path, None, f"is missing; clinic.toml names it: forms.{kind}.cadence")
+
+
+def _owed(cadence: Cadence, clinic: Clinic, folder: Path) -> Iterator[tuple[Step, Key]]:
+    """Which wordings the cadence needs, and the staff's variants for referrers that there are."""
+    for step in cadence.steps:
+        for channel in step.channels:
+            if step.audience is Audience.patient:
+                for language in clinic.languages:
+                    yield step, Key(cadence.name, step.name, channel, language)
+                    yield step, Key(cadence.name, step.name, channel, language, Role.referrer)
+            else:
+                common = Key(cadence.name, step.name, channel, clinic.default_language)
+                own = Key(cadence.name, step.name, channel, clinic.default_language, Role.referrer)
+                yield step, common
+                if own.path(folder).exists():
+                    yield step, own
+
+
+def _strays(folder: Path, cadence: Cadence) -> Iterator[Problem]:
+    """Files that nothing would ever read: most likely a name typed wrong."""
+    for path in sorted((folder / cadence.name).iterdir()):
+        if path.name == _CADENCE_FILE or path.name.startswith(".") or path.name.endswith("~"):
+            continue
+        key = Key.of(path)
+        step = cadence.find_step(key.step) if key else None
+        if key is None or step is None or key.channel not in step.channels:
+            expected = "STEP.email.LANGUAGE.md or STEP.sms.LANGUAGE.txt of one of its steps"
+            yield Problem(path, None, f"expected a name such as {expected}")
+        elif key.role not in (None, Role.referrer):
+            yield Problem(path, None, f"expected no role but {Role.referrer}, got {key.role!r}")
+
+
+class _Letterheads:
+    """The page and footers around mail, each file read and checked once."""
+
+    def __init__(self, folder: Path, clinic: Clinic) -> None:
+        self._folder = folder
+        self._clinic = clinic
+        self._known: dict[Path, Source | Refused] = {}
+
+    def around(self, key: Key, audience: Audience) -> Letterhead:
+        """Raises Refused when a file of it is wrong."""
+        page = self._get(self._folder / "email.html")
+        if audience is Audience.staff:
+            return Letterhead(page, None)
+        name = f"footer.{key.language}{f'.{key.role}' if key.role else ''}.md"
+        return Letterhead(page, self._get(self._folder / name))
+
+    def _get(self, path: Path) -> Source:
+        if path not in self._known:
+            self._known[path] = self._checked(path)
+        known = self._known[path]
+        if isinstance(known, Refused):
+            raise known
+        return known
+
+    def _checked(self, path: Path) -> Source | Refused:
+        try:
+            source = Source.read(path)
+            if path.suffix == ".html":
+                check_page(source)
+            else:
+                refuse(problems_in(source, {Place.body}))
+                refuse(lint_words(self._clinic, source, Audience.patient))
+        except Refused as refused:
+            return refused
+        return source
+
+
+def _read_wording(folder: Path, key: Key, step: Step, letterheads: _Letterheads) -> Wording:
+    source = Source.read(key.path(folder))
+    if key.channel is Channel.sms:
+        return read_sms(source, key, step.audience)
+    return read_email(source, key, step.audience, letterheads.around(key, step.audience))

@@ -1,0 +1,166 @@
+"""What a wording may know, where it may say it, and how a value is made harmless.
+
+Values are data: the form's words never decide how a message looks or where it goes.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from followup.clinic import Clinic, Site, readable_phone
+from followup.domain.cadence import Channel
+from followup.domain.sms import count_segments
+
+
+class Place(StrEnum):
+    """Where a value can end up; who sees it differs."""
+
+    #: Shown on a patient's locked screen, unencrypted.
+    sms = "text to a patient"
+    #: Shown in a patient's notifications, and kept by mail servers' logs.
+    subject = "mail subject to a patient"
+    body = "mail body to a patient"
+    staff = "message to staff"
+
+
+_EVERYWHERE = frozenset(Place)
+_PATIENT = _EVERYWHERE - {Place.staff}
+_STAFF = frozenset({Place.staff})
+
+
+@dataclass(frozen=True)
+class Variable:
+    meaning: str
+    places: frozenset[Place] = _EVERYWHERE
+
+
+#: Minimum necessary (45 CFR 164.502(b)): staff alerts hold nothing about the person, patients'
+#: texts and subjects nothing that tells what the clinic is for, and no message at all an answer,
+#: a score, a treatment or the person's own words: for these there are no variables.
+VARIABLES: Mapping[str, Variable] = {
+    "sender_label": Variable("the clinic's discreet name"),
+    "clinic_name": Variable("the clinic's full name", frozenset({Place.body, Place.staff})),
+    "clinic_phone": Variable("the number to call, as people read it: (949) 555-0100"),
+    "clinic_phone_e164": Variable("the same for tel: links: +19495550100"),
+    "clinic_email": Variable("the mailbox that people read"),
+    "clinic_address": Variable("the postal address"),
+    "website": Variable("the clinic's website"),
+    "site_name": Variable("the lead's site"),
+    "messages_per_request": Variable("most texts that one request leads to"),
+    "language": Variable("of this message: en"),
+    "when": Variable('by when a person will call: "today by 4:30 PM"', _PATIENT),
+    "first_name": Variable(
+        "for a greeting, or empty when the name cannot be used in one",
+        frozenset({Place.sms, Place.body}),
+    ),
+    "unsubscribe_url": Variable("ends mail reminders", frozenset({Place.body})),
+    "reference": Variable("the lead's code for speech: K7Q4", _STAFF),
+    "waiting": Variable('for how long the lead has waited: "15 minutes"', _STAFF),
+    "occurrence": Variable("the reminder's number, from 1", _STAFF),
+    "link": Variable("the page that marks the lead contacted", _STAFF),
+}
+
+
+def clinic_facts(clinic: Clinic, site: Site) -> dict[str, object]:
+    """The facts that are the clinic's own; the lead's are the sender's to add."""
+    phone = site.phone or clinic.phone
+    return {
+        "sender_label": clinic.sender_label,
+        "clinic_name": clinic.name,
+        "clinic_phone": readable_phone(phone),
+        "clinic_phone_e164": phone,
+        "clinic_email": clinic.email,
+        "clinic_address": clinic.postal_address,
+        "website": clinic.website,
+        "site_name": site.name,
+        "messages_per_request": clinic.messages_per_request,
+    }
+
+
+def harmless(facts: Mapping[str, object], channel: Channel) -> dict[str, object]:
+    """The facts as single lines without control characters, the name fit for a greeting.
+
+    For a text they are also spelled in GSM-7 where that only costs accents: one other character
+    halves what fits in a segment.
+    """
+    clean = {name: _one_line(value) for name, value in facts.items()}
+    clean["first_name"] = greeting_name(str(facts.get("first_name") or ""))
+    if channel is Channel.sms:
+        clean = {name: _in_gsm7(value) for name, value in clean.items()}
+        if count_segments(str(clean["first_name"])).forces_ucs2:
+            clean["first_name"] = ""
+    return clean
+
+
+#: Longer ones are sentences, not names.
+_LONGEST_NAME = 40
+_TITLES = frozenset(
+    (
+        "dr",
+        "dra",
+        "prof",
+        "mr",
+        "mrs",
+        "ms",
+        "mx",
+        "miss",
+        "sr",
+        "sra",
+        "srta",
+        "doña",
+        "rev",
+        "sir",
+    )
+)
+
+
+def greeting_name(name: str) -> str:
+    """The first name out of what was typed in the form, or "" where greeting by it would go wrong.
+
+    Only letters, their marks, apostrophes and hyphens: so no link, number, markup or emoji can
+    ride on our letterhead to somebody else's mailbox. Titles and initials are not first names.
+    """
+    first = (name.split() or [""])[0].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    spelled = first and unicodedata.category(first[0])[0] == "L"
+    plain = all(char in "'-" or unicodedata.category(char)[0] in "LM" for char in first)
+    usable = spelled and plain and len(first) <= _LONGEST_NAME
+    return first if usable and first.casefold() not in _TITLES else ""
+
+
+#: Control characters, and the marks that turn the direction of what follows.
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def _one_line(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return " ".join(_HIDDEN.sub(" ", value).split())
+
+
+_GSM7_SPELLING = str.maketrans(
+    {
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+        "\N{HORIZONTAL ELLIPSIS}": "...",
+    }
+)
+
+
+def _in_gsm7(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    value = value.translate(_GSM7_SPELLING)
+    for char in count_segments(value).forces_ucs2:
+        value = value.replace(char, _without_marks(char))
+    return value
+
+
+def _without_marks(char: str) -> str:
+    apart = unicodedata.normalize("NFKD", char)
+    return "".join(part for part in apart if not unicodedata.combining(part)) or char
