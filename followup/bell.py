@@ -1,0 +1,56 @@
+"""The bell: requests ring it, and one thread carries the rings to the broker.
+
+A request never talks to the broker, so a broker that is gone or frozen delays nobody. Rings of
+one lane coalesce; a lost one costs at most a second, because beat rings every lane too.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger()
+
+
+class Bell:
+    """`publish` tells the broker that somebody should look at a lane."""
+
+    def __init__(self, publish: Callable[[str], None]) -> None:
+        self._publish = publish
+        self._lanes: set[str] = set()
+        self._wake = threading.Event()
+        self._is_over = False
+        self._was_heard = True
+        self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the ring in progress."""
+        self._is_over = True
+        self._wake.set()
+        self._thread.join(timeout=5)
+
+    def ring(self, lane: str) -> None:
+        """Never waits and never fails."""
+        self._lanes.add(lane)
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._is_over:
+            self._wake.wait()
+            self._wake.clear()
+            while self._lanes and not self._is_over:
+                self._carry(self._lanes.pop())
+
+    def _carry(self, lane: str) -> None:
+        try:
+            self._publish(lane)
+        except (OperationalError, OSError):
+            if self._was_heard:
+                log.warning("the broker does not hear the bell", lane=lane)
+            self._was_heard = False
+        else:
+            self._was_heard = True

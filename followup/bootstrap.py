@@ -1,0 +1,246 @@
+"""The one place that chooses concrete things: engine, transports, Celery, logging, clock."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+from jinja2 import Environment
+from kombu import Queue
+from sqlalchemy import Engine
+
+from followup.clinic import Clinic, read_clinic
+from followup.config import SENDING, Settings, is_loopback, read_settings
+from followup.domain.cadence import Channel, Lane
+from followup.services.composing import Composer
+from followup.services.links import Links
+from followup.services.planning import Planner
+from followup.services.sending import BATCH, Sender
+from followup.store.crypto import Keyring
+from followup.store.db import make_engine, make_sqlite_folder
+from followup.templates import Templates, pages_environment
+from followup.transports.base import Transport
+from followup.transports.smtp import Server, SmtpTransport
+from followup.transports.twilio import Account, TwilioTransport
+
+#: Queues: one per lane, one for what came in, one for upkeep.
+QUEUES = (*(lane.value for lane in Lane), "intake", "upkeep")
+
+#: A ring that nobody took for that long is dropped; beat rings again anyway.
+RING_EXPIRES_SECONDS = 5
+
+
+class Clock:
+    """Real time, or a demo's: `start` at unix time `anchor`, running `rate` times as fast."""
+
+    def __init__(
+        self, start: datetime | None = None, anchor: float | None = None, rate: float = 1.0
+    ) -> None:
+        self._start, self._anchor, self._rate = start, anchor, rate
+
+    def now(self) -> datetime:
+        if self._start is None or self._anchor is None:
+            return datetime.now(UTC)
+        passed = (time.time() - self._anchor) * self._rate
+        return self._start.astimezone(UTC) + timedelta(seconds=passed)
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that a process needs, built once and handed in."""
+
+    settings: Settings
+    clinic: Clinic
+    templates: Templates
+    pages: Environment
+    planner: Planner
+    links: Links
+    clock: Clock
+    engine: Engine
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+def open_service(settings: Settings, *, pool_size: int = 5) -> Service:
+    """Read the clinic's files and open the store. Raises Misconfigured; reaches no server yet."""
+    clinic = read_clinic(settings.clinic_file)
+    templates = Templates.read(settings.templates_dir, clinic)
+    keyring = Keyring([key.get_secret_value() for key in settings.encryption_keys])
+    database_url = settings.checked("database_url").database_url or ""
+    make_sqlite_folder(database_url)
+    return Service(
+        settings=settings,
+        clinic=clinic,
+        templates=templates,
+        pages=pages_environment(settings.templates_dir),
+        planner=Planner(clinic, templates.cadences, keyring),
+        links=Links([k.get_secret_value() for k in settings.secret_keys], settings.public_url),
+        clock=Clock(settings.clock_start, settings.clock_anchor, settings.clock_rate),
+        engine=make_engine(database_url, keyring, pool_size=pool_size),
+    )
+
+
+def make_sender(service: Service) -> Sender:
+    """The sending side: transports with kept connections, and the threads of a batch."""
+    settings = service.settings
+    return Sender(
+        engine=service.engine,
+        planner=service.planner,
+        composer=Composer(
+            service.planner, service.templates, service.links, settings.email_from or ""
+        ),
+        transports=make_transports(service),
+        threads={lane: ThreadPoolExecutor(BATCH, thread_name_prefix=lane) for lane in Lane},
+        reserved_allowed=settings.texts_stay_on_this_machine,
+    )
+
+
+def make_transports(service: Service) -> Mapping[Channel, Transport]:
+    settings = service.settings
+    settings.checked(*SENDING)
+    smtp_url = settings.smtp_url.get_secret_value() if settings.smtp_url else ""
+    account = Account(
+        sid=settings.twilio_account_sid or "",
+        token=settings.twilio_auth_tokens[0].get_secret_value(),
+        sender=settings.twilio_messaging_service_sid or settings.twilio_from or "",
+        api_url=settings.twilio_api_url,
+    )
+    server = Server.from_url(smtp_url, on_this_machine=is_loopback(smtp_url))
+    return {
+        Channel.email: SmtpTransport(server, settings.email_from or "", service.clinic.email),
+        Channel.sms: TwilioTransport(account, service.links.status_url),
+    }
+
+
+@cache
+def worker_service() -> Service:
+    """This worker process's own service; made on first use, after the fork."""
+    return open_service(read_settings(Path(".env")).checked(*SENDING))
+
+
+@cache
+def worker_sender() -> Sender:
+    return make_sender(worker_service())
+
+
+def celery_settings(settings: Settings, *, rings_only: bool = False) -> dict[str, Any]:
+    """Celery's configuration. `rings_only` is for the API's bell: give up at once.
+
+    Reasons stand where a value is not the default. No result backend, no ETA, no acks to trust:
+    a message is a doorbell, and what is owed is in the database.
+    """
+    is_redis = (settings.broker_url or "").startswith("redis")
+    # All zero, and not `retry=False`, is what makes a publish fail at once: kombu hands this
+    # policy to its connect loop only while retrying is on.
+    policy = {
+        "max_retries": 0 if rings_only else 2,
+        "interval_start": 0,
+        "interval_step": 0 if rings_only else 0.2,
+        "interval_max": 0 if rings_only else 0.5,
+    }
+    return {
+        "broker_url": settings.broker_url,
+        "broker_connection_retry_on_startup": True,
+        # The default gives up after 100 tries; a broker may be gone longer than that.
+        "broker_connection_max_retries": None,
+        "broker_pool_limit": 10,
+        # The default waits for ever.
+        "broker_pool_acquire_timeout": 1 if rings_only else 5,
+        "broker_transport_options": (
+            _redis_options(rings_only) if is_redis else {"confirm_publish": True}
+        ),
+        **({} if is_redis else {"broker_heartbeat": 30}),
+        "result_backend": None,
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # Beat never sees a change of clocks.
+        "enable_utc": True,
+        "timezone": "UTC",
+        "task_publish_retry_policy": policy,
+        # Early acks: the row has a lease, and late acks would only run it twice.
+        "task_acks_late": False,
+        "task_reject_on_worker_lost": False,
+        # More than a run (10 s) and its slowest batch (45 s); prefork only.
+        "task_time_limit": 90,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": is_redis,
+        # True would cut sends in the middle.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_prefetch_count_reduction": False,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        # A typo in a queue's name is an error, not a queue that nobody reads.
+        "task_create_missing_queues": False,
+        "task_default_queue": "upkeep",
+        # The routing key is given, because a bare Queue takes the default queue's.
+        "task_queues": [_queue(name, is_redis) for name in QUEUES],
+        # In memory: no file to corrupt or to find read-only.
+        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_max_loop_interval": 1,
+        "beat_enable_remote_control": True,
+        "beat_remote_control_max_tick_age": 15,
+    }
+
+
+def _redis_options(rings_only: bool) -> dict[str, Any]:
+    return {
+        # Safe on a Redis that others use too.
+        "global_keyprefix": "followup:",
+        # Without a timeout, a half-open connection wedges beat for ever.
+        "socket_timeout": 1 if rings_only else 5,
+        "socket_connect_timeout": 1 if rings_only else 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "visibility_timeout": 300,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 3,
+    }
+
+
+def _queue(name: str, is_redis: bool) -> Queue:
+    arguments = None if is_redis else {"x-queue-type": "quorum"}
+    return Queue(name, routing_key=name, queue_arguments=arguments)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Sentences with ids to stderr: JSON, or for people to read at home."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    # One line a ring and a second would bury everything else.
+    for noisy in ("celery.beat", "celery.worker.strategy", "celery.app.trace", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

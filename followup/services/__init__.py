@@ -1,0 +1,1 @@
+"""Use cases: plain functions; session, now and collaborators come in as arguments."""

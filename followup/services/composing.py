@@ -1,0 +1,104 @@
+"""Makes the message of a delivery: the facts that its wording may use, its links and headers."""
+
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+
+from followup.domain.cadence import Audience, Channel
+from followup.domain.lead import Role
+from followup.domain.spoken import duration_in_words, promise_in_words
+from followup.services.links import Links
+from followup.services.planning import Planner
+from followup.store.models import Delivery, Lead
+from followup.templates import Templates, clinic_facts
+from followup.transports.base import Outgoing
+
+
+class Composer:
+    """Renders deliveries. `mail_domain` is what Message-IDs end with."""
+
+    def __init__(self, planner: Planner, templates: Templates, links: Links, sender: str) -> None:
+        self._planner = planner
+        self._templates = templates
+        self._links = links
+        self._mail_domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+
+    def compose(self, row: Delivery, lead: Lead, now: datetime) -> Outgoing:
+        """The message, which is kept on the row as well. Raises Misconfigured without wording."""
+        message = self._templates.render(
+            cadence=lead.cadence,
+            step=row.step,
+            channel=row.channel,
+            language=self._language(row, lead),
+            role=lead.role.value,
+            facts=self._facts(row, lead, now),
+        )
+        row.subject, row.body, row.wording = message.subject, message.text, message.wording
+        if row.channel is Channel.email:
+            row.provider_id = self._message_id(row)
+        return self._outgoing(row, message.html, lead, now)
+
+    def again(self, row: Delivery) -> Outgoing:
+        """What was handed over, as far as it is needed to ask the provider about it."""
+        return Outgoing(
+            delivery_id=row.id,
+            to=row.recipient,
+            text=row.body or "",
+            subject=row.subject or "",
+            message_id=self._message_id(row),
+        )
+
+    def _outgoing(self, row: Delivery, html: str | None, lead: Lead, now: datetime) -> Outgoing:
+        is_mail = row.channel is Channel.email
+        return Outgoing(
+            delivery_id=row.id,
+            to=row.recipient,
+            text=row.body or "",
+            subject=row.subject or "",
+            html=html,
+            message_id=self._message_id(row) if is_mail else "",
+            date=now if is_mail else None,
+            headers=self._headers(row, lead) if is_mail else {},
+            valid_for=row.expires_at - now if row.expires_at else None,
+        )
+
+    def _message_id(self, row: Delivery) -> str:
+        """Fixed with the delivery's id, so that a second attempt carries the same."""
+        return f"<{row.id}@{self._mail_domain}>"
+
+    def _headers(self, row: Delivery, lead: Lead) -> dict[str, str]:
+        """RFC 3834 §5 for automatic mail; RFC 8058 for the one-click way out."""
+        step = self._planner.find_step(lead, row.step)
+        replied = step is not None and step.acknowledges
+        headers = {
+            "Auto-Submitted": "auto-replied" if replied else "auto-generated",
+            "X-Auto-Response-Suppress": "All",
+        }
+        if row.audience is Audience.patient:
+            headers["List-Unsubscribe"] = f"<{self._links.unsubscribe_url(row.id)}>"
+            headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        return headers
+
+    def _language(self, row: Delivery, lead: Lead) -> str:
+        clinic = self._planner.clinic
+        is_patient = row.audience is Audience.patient
+        return clinic.language(lead.language) if is_patient else clinic.default_language
+
+    def _facts(self, row: Delivery, lead: Lead, now: datetime) -> dict[str, Any]:
+        clinic = self._planner.clinic
+        site = clinic.site(lead.site)
+        language = self._language(row, lead)
+        public = clinic_facts(clinic, site) | {"language": language}
+        if row.audience is Audience.staff:
+            return public | {
+                "reference": lead.reference,
+                "waiting": duration_in_words(now - lead.created_at),
+                "occurrence": row.occurrence,
+                "link": self._links.act_url(row.id, row.due_at),
+            }
+        promised_at = site.business_hours.add(row.arrived_at, clinic.callback_promise)
+        return public | {
+            "first_name": lead.name if lead.role is Role.patient else "",
+            "when": promise_in_words(promised_at, now, site.zone, language),
+            "unsubscribe_url": self._links.unsubscribe_url(row.id),
+        }

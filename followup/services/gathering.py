@@ -1,0 +1,133 @@
+"""Reads, in a few queries a batch, the facts from which due deliveries are assessed."""
+
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from followup.clinic import Site
+from followup.domain.address import may_be_texted, parse_phone
+from followup.domain.cadence import Audience, Channel
+from followup.domain.delivery import Reason
+from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
+from followup.services.planning import Planner
+from followup.store import consents, deliveries
+from followup.store.models import Delivery, Lead
+
+
+def gather(
+    session: Session,
+    planner: Planner,
+    rows: Sequence[Delivery],
+    leads: Mapping[uuid.UUID, Lead],
+    now: datetime,
+    reserved_allowed: bool,
+) -> Iterator[tuple[Delivery, Facts, dict[str, Any]]]:
+    """Each row with its facts, and with what of them is kept in the ledger (nothing personal)."""
+    known = _Known(session, planner, rows, now)
+    for row in rows:
+        lead = leads[row.lead_id]
+        site = planner.clinic.site(lead.site)
+        facts = _facts(planner, known, row, lead, site, reserved_allowed)
+        yield row, facts, _noted(facts)
+
+
+class _Known:
+    """What the store knows of the batch's addresses, under whatever key it was written."""
+
+    def __init__(
+        self, session: Session, planner: Planner, rows: Sequence[Delivery], now: datetime
+    ) -> None:
+        self._hashes = {row.id: planner.hashes_of(row.channel, row.recipient) for row in rows}
+        self._suppressed: dict[Channel, Mapping[str, Any]] = {}
+        for channel in Channel:
+            hashes = [
+                text for row in rows if row.channel is channel for text in self._hashes[row.id]
+            ]
+            self._suppressed[channel] = (
+                consents.list_suppressed(session, channel, hashes) if hashes else {}
+            )
+        texts = [row for row in rows if row.channel is Channel.sms]
+        numbers = [text for row in texts for text in self._hashes[row.id]]
+        self._consented: Collection[str] = (
+            consents.list_consented(session, Channel.sms, numbers) if numbers else ()
+        )
+        # Of one batch, the first text to a number goes and the second does not.
+        self._texted = (
+            deliveries.list_texted(session, numbers, now - FIRST_TEXT_EVERY) if numbers else set()
+        )
+
+    def suppressed(self, row: Delivery) -> Reason | None:
+        forbidden = self._suppressed[row.channel]
+        found = next((forbidden[text] for text in self._hashes[row.id] if text in forbidden), None)
+        return Reason(found.value) if found else None
+
+    def has_consent(self, row: Delivery) -> bool:
+        return any(text in self._consented for text in self._hashes[row.id])
+
+    def was_texted(self, row: Delivery) -> bool:
+        was = any(text in self._texted for text in self._hashes[row.id])
+        if row.channel is Channel.sms and row.audience is Audience.patient:
+            self._texted.update(self._hashes[row.id])
+        return was
+
+
+def _facts(
+    planner: Planner, known: _Known, row: Delivery, lead: Lead, site: Site, reserved_allowed: bool
+) -> Facts:
+    step = planner.find_step(lead, row.step)
+    is_text = row.channel is Channel.sms
+    return Facts(
+        audience=row.audience,
+        channel=row.channel,
+        lane=row.lane,
+        acknowledges=step is not None and step.acknowledges,
+        expires_at=row.expires_at,
+        lead_status=lead.status,
+        snoozed_until=lead.snoozed_until,
+        arrived_at=row.arrived_at,
+        hours=site.business_hours,
+        waits_for_opening=step is not None and row.channel in step.waits_for_opening,
+        suppressed=known.suppressed(row) if row.audience is Audience.patient else None,
+        has_consent=known.has_consent(row),
+        not_textable=_not_textable(planner, row, lead, reserved_allowed) if is_text else None,
+        was_texted=known.was_texted(row),
+        zones=_zones(row.recipient, site.zone.key) if is_text else (),
+        ack_sms_in_quiet_hours=planner.clinic.ack_sms_in_quiet_hours,
+    )
+
+
+def _not_textable(
+    planner: Planner, row: Delivery, lead: Lead, reserved_allowed: bool
+) -> str | None:
+    if row.audience is Audience.patient and lead.phone_extension:
+        return "extension"
+    return may_be_texted(
+        row.recipient, countries=planner.clinic.countries, reserved_allowed=reserved_allowed
+    )
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _zones(number: str, site_zone: str) -> frozenset[ZoneInfo]:
+    """Every zone the number may be in, and the site's: an unknown zone narrows, never widens."""
+    return frozenset(_zone(name) for name in (*parse_phone(number).zones, site_zone))
+
+
+def _noted(facts: Facts) -> dict[str, Any]:
+    noted: dict[str, Any] = {"lead": facts.lead_status.value, "channel": facts.channel.value}
+    if facts.channel is Channel.sms and facts.audience is Audience.patient:
+        noted["consent"] = facts.has_consent
+        noted["zones"] = sorted(zone.key for zone in facts.zones)
+    if facts.suppressed:
+        noted["suppressed"] = facts.suppressed.value
+    if facts.not_textable:
+        noted["not_textable"] = facts.not_textable
+    return noted

@@ -1,0 +1,307 @@
+"""Takes submissions and makes leads of them: `receive` commits, `consume` does the rest."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from followup.clinic import Clinic
+from followup.domain.address import parse_phone
+from followup.domain.cadence import Channel
+from followup.domain.consent import Act
+from followup.domain.delivery import Reason
+from followup.domain.lead import Identity, Match, Role, compare
+from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_submission
+from followup.errors import FollowupError, Invalid, KeyReused
+from followup.services.planning import Planner
+from followup.store import consents, deliveries, leads, submissions
+from followup.store.crypto import keyring_of
+from followup.store.db import transaction
+from followup.store.models import Lead, Submission
+from followup.store.words import SubmissionStatus
+
+log = structlog.get_logger()
+
+#: Submissions consumed in one transaction.
+BATCH = 16
+
+#: A further submission to an open lead is acknowledged again once the last was that long ago.
+ACKNOWLEDGE_AGAIN_AFTER = timedelta(hours=24)
+
+Form = ContactForm | ScreeningForm
+
+
+@dataclass(frozen=True)
+class Received:
+    """What the caller is told; the same for the same Idempotency-Key."""
+
+    submission_id: uuid.UUID
+    #: False when the key was seen before, and nothing happened now.
+    is_new: bool
+
+
+def receive(
+    engine: Engine,
+    clinic: Clinic,
+    kind: Kind,
+    payload: Mapping[str, Any],
+    *,
+    now: datetime,
+    source: str = "api",
+    idempotency_key: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
+) -> Received:
+    """Keep one submission; it is committed when this returns.
+
+    Raises Invalid naming every wrong field, and KeyReused when the key came with other content.
+    """
+    _check(clinic, kind, payload)
+    keyring = keyring_of(engine)
+    keys = keyring.hashes(f"{kind}:{idempotency_key}") if idempotency_key else []
+    content_hash = _content_hash(payload)
+    submission = Submission(
+        kind=kind,
+        source=source,
+        received_at=now,
+        key_hash=keys[0] if keys else None,
+        content_hash=keyring.hash(content_hash),
+        payload=dict(payload),
+        evidence=dict(evidence or {}),
+        due_at=now,
+    )
+    try:
+        with transaction(engine) as session:
+            known = submissions.find_by_key(session, keys) if keys else None
+            if known is None:
+                session.add(submission)
+                session.flush()
+                return Received(submission.id, is_new=True)
+    except IntegrityError:
+        # The same key was committed between our look and our insert.
+        with transaction(engine) as session:
+            known = submissions.find_by_key(session, keys)
+    if known is None or known.content_hash not in keyring.hashes(content_hash):
+        raise KeyReused("this Idempotency-Key was used for another submission")
+    return Received(known.id, is_new=False)
+
+
+def _check(clinic: Clinic, kind: Kind, payload: Mapping[str, Any]) -> None:
+    faults = []
+    try:
+        form = read_submission(kind, payload)
+        clinic.consent_text(kind, form.consent_text_version, _language(clinic, form))
+    except Invalid as error:
+        faults = list(error.faults)
+    if faults:
+        raise Invalid(*faults)
+
+
+def _content_hash(payload: Mapping[str, Any]) -> str:
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _language(clinic: Clinic, form: Form) -> str:
+    return clinic.language(form.language)
+
+
+def consume(engine: Engine, planner: Planner, now: datetime) -> int:
+    """Make leads of one batch of what came in. Returns how many submissions were taken up.
+
+    A submission that cannot be consumed is marked with the problem and does not block the next.
+    """
+    with transaction(engine) as session:
+        batch = submissions.claim_unconsumed(session, now, BATCH)
+        for submission in batch:
+            try:
+                with session.begin_nested():
+                    _consume_one(session, planner, submission, now)
+            except OperationalError:
+                raise
+            except Exception as error:  # one bad submission must not hold up the others
+                _mark_problem(submission, error)
+        return len(batch)
+
+
+def _mark_problem(submission: Submission, error: Exception) -> None:
+    submission.status = SubmissionStatus.problem
+    submission.failures += 1
+    # Our own errors name fields, never values; another's text might hold what somebody wrote.
+    own = isinstance(error, FollowupError)
+    submission.problem = str(error) if own else f"unexpected {type(error).__name__}"
+    log.error(
+        "a submission could not be consumed",
+        submission_id=str(submission.id),
+        problem=submission.problem,
+        exc_info=None if own else _without_values(error),
+    )
+
+
+def _without_values(error: Exception) -> tuple[type[Exception], Exception, Any]:
+    """The traceback for the log, with the message left out: it may hold personal data."""
+    return FollowupError, FollowupError(type(error).__name__), error.__traceback__
+
+
+def _consume_one(session: Session, planner: Planner, submission: Submission, now: datetime) -> None:
+    form = read_submission(submission.kind, submission.payload)
+    email_hashes = planner.hashes_of(Channel.email, form.email) if form.email else []
+    phone_hashes = planner.hashes_of(Channel.sms, form.phone) if form.phone else []
+    leads.lock_identity(session, [*email_hashes[:1], *phone_hashes[:1]])
+    same, possible = _match(session, form, email_hashes, phone_hashes)
+    if same is None:
+        lead = _add_lead(session, planner, submission, form, possible)
+        planner.plan_first(session, lead, submission.received_at)
+    else:
+        lead = same
+        _merge(session, planner, lead, submission, form)
+    submission.lead_id = lead.id
+    submission.status = SubmissionStatus.consumed
+    submission.consumed_at = now
+    _keep_consent(session, planner, lead, submission, form, now)
+
+
+def _match(
+    session: Session, form: Form, email_hashes: list[str], phone_hashes: list[str]
+) -> tuple[Lead | None, Lead | None]:
+    """(the open lead of the same person, an open lead that may be)."""
+    possible = None
+    identity = Identity(form.name, form.email, form.phone)
+    for lead in leads.list_open_alike(session, email_hashes, phone_hashes):
+        match compare(identity, Identity(lead.name, _folded(lead.email, form.email), lead.phone)):
+            case Match.same:
+                return lead, None
+            case Match.possible:
+                possible = possible or lead
+    return None, possible
+
+
+def _folded(email: str | None, like: str | None) -> str | None:
+    """Addresses that differ in case alone are one."""
+    is_alike = email is not None and like is not None and email.casefold() == like.casefold()
+    return like if is_alike else email
+
+
+def _add_lead(
+    session: Session,
+    planner: Planner,
+    submission: Submission,
+    form: Form,
+    possible: Lead | None,
+) -> Lead:
+    clinic = planner.clinic
+    site = clinic.site(form.location)
+    arrived_at = submission.received_at
+    return leads.add_lead(
+        session,
+        kind=submission.kind,
+        role=form.role or Role.patient,
+        cadence=clinic.get_form(submission.kind).cadence,
+        name=form.name,
+        email=form.email,
+        email_hash=planner.hash_address(Channel.email, form.email) if form.email else None,
+        phone=form.phone,
+        phone_hash=planner.hash_address(Channel.sms, form.phone) if form.phone else None,
+        phone_extension=_extension(submission),
+        language=_language(clinic, form),
+        interest=form.interest,
+        location=form.location,
+        site=site.id,
+        preferred_channel=form.preferred_channel,
+        created_at=arrived_at,
+        arrived_at=arrived_at,
+        promised_at=site.business_hours.add(arrived_at, clinic.callback_promise),
+        episode=0,
+        possible_duplicate=possible.reference if possible else None,
+    )
+
+
+def _extension(submission: Submission) -> str | None:
+    typed = submission.payload.get("phone")
+    return parse_phone(typed).extension if isinstance(typed, str) and typed.strip() else None
+
+
+def _merge(
+    session: Session, planner: Planner, lead: Lead, submission: Submission, form: Form
+) -> None:
+    """A further submission of the same person: nothing restarts, newer addresses replace older."""
+    newest_at = submissions.last_received_at(session, lead.id)
+    # One that failed and is replayed must not undo what the person corrected since.
+    is_newer = newest_at is None or submission.received_at >= newest_at
+    last_acknowledged_at = deliveries.last_acknowledged_at(session, lead.id)
+    if is_newer:
+        _replace(session, planner, lead, Channel.email, form.email)
+        _replace(session, planner, lead, Channel.sms, form.phone)
+        if form.phone is not None:
+            lead.phone_extension = _extension(submission)
+        lead.interest = form.interest or lead.interest
+        lead.preferred_channel = form.preferred_channel or lead.preferred_channel
+    planner.plan_patient(session, lead, submission.received_at)
+    is_long_ago = (
+        last_acknowledged_at is None
+        or submission.received_at - last_acknowledged_at >= ACKNOWLEDGE_AGAIN_AFTER
+    )
+    if is_long_ago:
+        occurrence = submissions.count_of_lead(session, lead.id) + 1
+        planner.plan_acknowledgement(session, lead, submission.received_at, occurrence)
+
+
+def _replace(
+    session: Session, planner: Planner, lead: Lead, channel: Channel, address: str | None
+) -> None:
+    old = lead.email if channel is Channel.email else lead.phone
+    if address is None or address == old:
+        return
+    if old is not None:
+        hashes = planner.hashes_of(channel, old)
+        deliveries.cancel_addressed(session, channel, hashes, Reason.superseded, lead.id)
+    if channel is Channel.email:
+        lead.email, lead.email_hash = address, planner.hash_address(channel, address)
+    else:
+        lead.phone, lead.phone_hash = address, planner.hash_address(channel, address)
+    session.flush()
+
+
+def _keep_consent(
+    session: Session,
+    planner: Planner,
+    lead: Lead,
+    submission: Submission,
+    form: Form,
+    now: datetime,
+) -> None:
+    """Evidence of the box beside the number, ticked or not, with the words that were shown."""
+    if form.phone is None or form.consent_sms is None:
+        return
+    language = _language(planner.clinic, form)
+    version, text = planner.clinic.consent_text(
+        submission.kind, form.consent_text_version, language
+    )
+    consents.add_consent(
+        session,
+        lead_id=lead.id,
+        submission_id=submission.id,
+        channel=Channel.sms,
+        address_hash=planner.hash_address(Channel.sms, form.phone),
+        given=form.consent_sms,
+        act=Act.ticked_box,
+        text=text,
+        text_version=version,
+        language=language,
+        evidence={**submission.evidence, "source_url": form.source_url},
+        occurred_at=submission.received_at,
+        recorded_at=now,
+    )
+
+
+def replay(engine: Engine, now: datetime, submission_id: uuid.UUID | None = None) -> int:
+    """Hand what could not be consumed to the consumer again. Returns how many."""
+    with transaction(engine) as session:
+        return submissions.retry_problems(session, now, submission_id)

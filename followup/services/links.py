@@ -1,0 +1,62 @@
+"""Signed links: opaque, naming a delivery and nothing of the person (promise P6)."""
+
+import uuid
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from followup.errors import NotFound
+
+#: A staff link works that long after its reminder was due.
+ACT_LIFE = timedelta(days=7)
+
+
+class Links:
+    """Makes and reads links below `public_url`. The first key signs, all are believed."""
+
+    def __init__(self, secret_keys: Sequence[str], public_url: str) -> None:
+        # itsdangerous signs with the last of its keys.
+        keys = list(reversed(secret_keys))
+        self._act = URLSafeSerializer(keys, salt="act")
+        self._unsubscribe = URLSafeSerializer(keys, salt="unsubscribe")
+        self.public_url = public_url
+
+    def act_url(self, delivery_id: uuid.UUID, due_at: datetime) -> str:
+        expires_at = int((due_at + ACT_LIFE).timestamp())
+        return f"{self.public_url}/act/{self._act.dumps([_short(delivery_id), expires_at])}"
+
+    def read_act(self, token: str, now: datetime) -> uuid.UUID:
+        """The delivery whose link this is. Raises NotFound when forged or expired."""
+        try:
+            short, expires_at = self._act.loads(token)
+            delivery_id, expiry = _long(short), datetime.fromtimestamp(expires_at, UTC)
+        except (BadData, ValueError, TypeError, OverflowError):
+            raise NotFound("this link is not valid") from None
+        if now >= expiry:
+            raise NotFound("this link has expired")
+        return delivery_id
+
+    def unsubscribe_url(self, delivery_id: uuid.UUID) -> str:
+        """Has no end: opting out must go on working (CAN-SPAM: at least 30 days)."""
+        return f"{self.public_url}/unsubscribe/{self._unsubscribe.dumps(_short(delivery_id))}"
+
+    def read_unsubscribe(self, token: str) -> uuid.UUID:
+        try:
+            return _long(self._unsubscribe.loads(token))
+        except (BadData, ValueError, TypeError):
+            raise NotFound("this link is not valid") from None
+
+    def status_url(self, delivery_id: uuid.UUID) -> str:
+        """Where Twilio reports to. The fragment asks for retries and is not signed
+        (twilio.com/docs/usage/webhooks/webhooks-connection-overrides)."""
+        return f"{self.public_url}/webhooks/twilio/status/{delivery_id}#rc=3&rp=5xx,ct,rt"
+
+
+def _short(delivery_id: uuid.UUID) -> str:
+    return urlsafe_b64encode(delivery_id.bytes).rstrip(b"=").decode()
+
+
+def _long(short: str) -> uuid.UUID:
+    return uuid.UUID(bytes=urlsafe_b64decode(short + "=="))

@@ -1,0 +1,160 @@
+"""Turns a cadence's steps into deliveries: who is owed what, where, and when."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from followup.clinic import Clinic, Recipient, Site
+from followup.domain.address import email_key
+from followup.domain.cadence import Audience, Cadence, Channel, Step
+from followup.store import deliveries, people
+from followup.store.crypto import Keyring
+from followup.store.models import Lead, Person
+
+
+@dataclass(frozen=True)
+class Planner:
+    """What planning needs to know besides the lead."""
+
+    clinic: Clinic
+    cadences: Mapping[str, Cadence]
+    keyring: Keyring
+
+    def plan_first(self, session: Session, lead: Lead, arrived_at: datetime) -> int:
+        """Plan the first occurrence of every step. Returns how many deliveries were new."""
+        rows = [
+            row
+            for step in self.cadences[lead.cadence].steps
+            for row in self._rows(session, lead, step, 1, arrived_at)
+        ]
+        return deliveries.plan(session, rows)
+
+    def plan_patient(self, session: Session, lead: Lead, arrived_at: datetime) -> int:
+        """Plan what the patient is owed at addresses that a further submission brought.
+
+        What the addresses known before are owed is planned already, and stays as it is.
+        """
+        rows = [
+            row
+            for step in self.cadences[lead.cadence].steps
+            if step.audience is Audience.patient
+            for row in self._rows(session, lead, step, 1, arrived_at)
+        ]
+        return deliveries.plan(session, rows)
+
+    def plan_acknowledgement(
+        self, session: Session, lead: Lead, arrived_at: datetime, occurrence: int
+    ) -> int:
+        """Plan once more what says that a submission arrived, for a further one."""
+        rows = [
+            row
+            for step in self.cadences[lead.cadence].steps
+            if step.acknowledges
+            for row in self._rows(session, lead, step, occurrence, arrived_at, first=True)
+        ]
+        return deliveries.plan(session, rows)
+
+    def plan_next(
+        self, session: Session, lead: Lead, step_name: str, last: int, now: datetime
+    ) -> int:
+        """Plan the next occurrence of a repeating step that still lies ahead."""
+        step = self.find_step(lead, step_name)
+        if step is None or not step.repeats:
+            return 0
+        following = step.next_after(last, now, lead.arrived_at, self._hours(lead))
+        if following is None:
+            return 0
+        occurrence, _due_at = following
+        return deliveries.plan(
+            session, list(self._rows(session, lead, step, occurrence, lead.arrived_at))
+        )
+
+    def plan_ahead(self, session: Session, lead: Lead, now: datetime) -> int:
+        """Of every step that does not acknowledge, plan the first occurrence after `now`."""
+        planned = 0
+        for step in self.cadences[lead.cadence].steps:
+            following = step.next_after(0, now, lead.arrived_at, self._hours(lead))
+            if following is not None and not step.acknowledges:
+                rows = self._rows(session, lead, step, following[0], lead.arrived_at)
+                planned += deliveries.plan(session, list(rows))
+        return planned
+
+    def find_step(self, lead: Lead, step_name: str) -> Step | None:
+        cadence = self.cadences.get(lead.cadence)
+        return cadence.find_step(step_name) if cadence else None
+
+    def _hours(self, lead: Lead) -> Any:
+        return self.clinic.site(lead.site).business_hours
+
+    def _rows(
+        self,
+        session: Session,
+        lead: Lead,
+        step: Step,
+        occurrence: int,
+        arrived_at: datetime,
+        *,
+        first: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """The deliveries of one occurrence; `first` times a later one like the first."""
+        hours = self._hours(lead)
+        slot = 1 if first else occurrence
+        due_at = step.due_at(slot, arrived_at, hours)
+        for channel in step.channels:
+            for address, name in self._recipients(session, lead, step, occurrence, channel):
+                yield {
+                    "lead_id": lead.id,
+                    "episode": lead.episode,
+                    "step": step.name,
+                    "occurrence": occurrence,
+                    "audience": step.audience,
+                    "channel": channel,
+                    "lane": step.lane,
+                    "recipient": address,
+                    "recipient_hash": self.hash_address(channel, address),
+                    "recipient_name": name,
+                    "arrived_at": arrived_at,
+                    "due_at": due_at,
+                    "expires_at": step.expires_at(slot, channel, arrived_at, hours),
+                }
+
+    def _recipients(
+        self, session: Session, lead: Lead, step: Step, occurrence: int, channel: Channel
+    ) -> dict[tuple[str, str | None], None]:
+        """(address, name) pairs, each once; the patient has no name here, because staff do."""
+        if step.audience is Audience.patient:
+            address = lead.email if channel is Channel.email else lead.phone
+            return {(address, None): None} if address else {}
+        escalated = step.escalate_from is not None and occurrence >= step.escalate_from
+        found = self._staff(session, self.clinic.site(lead.site), channel, escalated=escalated)
+        return dict.fromkeys(found.items())
+
+    def _staff(
+        self, session: Session, site: Site, channel: Channel, *, escalated: bool
+    ) -> dict[str, str]:
+        """Names by address: whom clinic.toml names, and the people of the staff with an address."""
+        roles = ("staff", "manager") if escalated else ("staff",)
+        everybody: list[Recipient | Person] = [
+            *self.clinic.recipients(site, escalated=escalated),
+            *(
+                person
+                for person in people.list_people(session, active=True)
+                if person.role in roles
+            ),
+        ]
+        named: dict[str, str] = {}
+        for one in everybody:
+            address = one.email if channel is Channel.email else one.phone
+            if address:
+                named.setdefault(address, one.name)
+        return named
+
+    def hash_address(self, channel: Channel, address: str) -> str:
+        return self.keyring.hash(email_key(address) if channel is Channel.email else address)
+
+    def hashes_of(self, channel: Channel, address: str) -> list[str]:
+        """Under every key, to find what an older key wrote."""
+        return self.keyring.hashes(email_key(address) if channel is Channel.email else address)

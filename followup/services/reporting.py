@@ -1,0 +1,179 @@
+"""Answers questions about leads: what the admin API, the command line and the pages show."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from followup.domain.delivery import SENTENCES
+from followup.domain.lead import LeadStatus, is_overdue
+from followup.domain.submission import Kind
+from followup.store import consents, deliveries, leads, ledger, replies, submissions
+from followup.store.models import Delivery, Lead
+
+#: The period that the statistics cover.
+STATS_PERIOD = timedelta(days=30)
+PAGE = 50
+
+
+def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
+    """The lead as every door shows it; instants in UTC, ISO 8601."""
+    return {
+        "id": str(lead.id),
+        "reference": lead.reference,
+        "status": lead.status.value,
+        "kind": lead.kind.value,
+        "role": lead.role.value,
+        "name": lead.name,
+        "email": lead.email,
+        "phone": lead.phone,
+        "phone_extension": lead.phone_extension,
+        "language": lead.language,
+        "interest": lead.interest,
+        "location": lead.location,
+        "site": lead.site,
+        "preferred_channel": lead.preferred_channel,
+        "created_at": _iso(lead.created_at),
+        "promised_at": _iso(lead.promised_at),
+        "contacted_at": _iso(lead.contacted_at),
+        "contacted_by": lead.contacted_by,
+        "outcome": lead.outcome.value if lead.outcome else None,
+        "assigned_to": lead.assigned_to,
+        "snoozed_until": _iso(lead.snoozed_until),
+        "overdue": is_overdue(lead.status, lead.promised_at, lead.snoozed_until, now),
+        "possible_duplicate": lead.possible_duplicate,
+    }
+
+
+def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
+    """The lead with all that came in, was agreed, was sent or not and why, and was done."""
+    return show_lead(lead, now) | {
+        "submissions": [
+            {
+                "id": str(one.id),
+                "kind": one.kind.value,
+                "source": one.source,
+                "received_at": _iso(one.received_at),
+                "fields": one.payload,
+            }
+            for one in submissions.list_of_lead(session, lead.id)
+        ],
+        "consents": [
+            {
+                "id": str(one.id),
+                "channel": one.channel.value,
+                "given": one.given,
+                "act": one.act.value,
+                "text": one.text,
+                "text_version": one.text_version,
+                "language": one.language,
+                "occurred_at": _iso(one.occurred_at),
+            }
+            for one in consents.list_consents(session, lead.id)
+        ],
+        "deliveries": [_show_delivery(one) for one in deliveries.list_of_lead(session, lead.id)],
+        "decisions": [
+            {
+                "delivery_id": str(one.delivery_id),
+                "at": _iso(one.at),
+                "status": one.status.value,
+                "reason": one.reason.value if one.reason else None,
+                "explanation": SENTENCES[one.reason] if one.reason else None,
+                "facts": one.facts,
+            }
+            for one in ledger.list_decisions(session, lead.id)
+        ],
+        "actions": [
+            {"verb": one.verb, "by": one.by, "at": _iso(one.at), "note": one.note, **one.facts}
+            for one in ledger.list_actions(session, lead.id)
+        ],
+        "replies": [
+            {"id": str(one.id), "body": one.body, "received_at": _iso(one.received_at)}
+            for one in replies.list_replies(session, lead.id)
+        ],
+    }
+
+
+def _show_delivery(row: Delivery) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "step": row.step,
+        "occurrence": row.occurrence,
+        "audience": row.audience.value,
+        "channel": row.channel.value,
+        "lane": row.lane.value,
+        "status": row.status.value,
+        "reason": row.reason.value if row.reason else None,
+        "explanation": SENTENCES[row.reason] if row.reason else None,
+        "due_at": _iso(row.due_at),
+        "expires_at": _iso(row.expires_at),
+        "sent_at": _iso(row.sent_at),
+        "provider_id": row.provider_id,
+        "recipient": row.recipient,
+        "subject": row.subject,
+        "body": row.body,
+        "wording": row.wording,
+    }
+
+
+def list_page(
+    session: Session,
+    now: datetime,
+    *,
+    status: LeadStatus | None = None,
+    overdue: bool | None = None,
+    kind: Kind | None = None,
+    reference: str | None = None,
+    submission: uuid.UUID | None = None,
+    cursor: uuid.UUID | None = None,
+) -> tuple[Sequence[Lead], str | None]:
+    """One page of leads, newest first, and where the next one begins (None at the end)."""
+    found = leads.list_leads(
+        session,
+        now,
+        status=status,
+        overdue=overdue,
+        kind=kind,
+        reference=reference,
+        submission=submission,
+        before=cursor,
+        limit=PAGE + 1,
+    )
+    page = found[:PAGE]
+    return page, str(page[-1].id) if len(found) > PAGE else None
+
+
+def stats(session: Session, now: datetime) -> dict[str, Any]:
+    """Who waits, how soon people were reached, and what became of the messages.
+
+    Times to contact are in seconds of wall time, over leads contacted in the last 30 days; our
+    own acknowledgement never counts as contact.
+    """
+    since = now - STATS_PERIOD
+    waiting, overdue = leads.count_waiting(session, now)
+    times = leads.list_contact_times(session, since)
+    seconds = sorted((contacted - created).total_seconds() for created, _, contacted in times)
+    kept = sum(contacted <= promised for _, promised, contacted in times)
+    counts: dict[str, dict[str, int]] = {}
+    for (channel, status), count in deliveries.count_by_status(session, since).items():
+        counts.setdefault(channel.value, {})[status.value] = count
+    by_status = submissions.count_by_status(session)
+    return {
+        "waiting": waiting,
+        "overdue": overdue,
+        "contacted": len(seconds),
+        "seconds_to_contact": {
+            "median": median(seconds) if seconds else None,
+            "p90": quantiles(seconds, n=10)[-1] if len(seconds) > 1 else None,
+        },
+        "promise_kept": kept / len(times) if times else None,
+        "deliveries": counts,
+        "submissions": {status.value: count for status, count in by_status.items()},
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None

@@ -1,0 +1,98 @@
+"""Who of the staff may act: people, their roles and their tokens."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from followup.domain.address import normal_email, parse_phone
+from followup.errors import Conflict, Fault, Invalid, NotFound
+from followup.store import people
+from followup.store.crypto import Keyring
+from followup.store.models import Person
+
+
+class StaffRole(StrEnum):
+    staff = "staff"
+    manager = "manager"
+    admin = "admin"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A person with the token, which is shown this once and kept as a hash only."""
+
+    person: Person
+    token: str
+
+
+def add_person(
+    session: Session,
+    keyring: Keyring,
+    *,
+    name: str,
+    role: StaffRole,
+    now: datetime,
+    email: str | None = None,
+    phone: str | None = None,
+) -> Credential:
+    """A new person of the staff. Raises Invalid for a bad address, Conflict for a taken name."""
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= 200:
+        raise Invalid(Fault("name", "must have 1 to 200 characters"))
+    if people.find_by_name(session, name) is not None:
+        raise Conflict(f"there is a person named {name} already")
+    number = parse_phone(phone).e164 if phone else None
+    token = _new_token()
+    person = people.add_person(
+        session,
+        name=name,
+        role=role.value,
+        email=normal_email(email) if email else None,
+        phone=number,
+        phone_hash=keyring.hash(number) if number else None,
+        token_hash=_hash(token),
+        created_at=now,
+    )
+    return Credential(person, token)
+
+
+def renew_token(session: Session, name: str) -> Credential:
+    """A new token; the old one stops working with the commit."""
+    person = _get(session, name)
+    if person.disabled_at is not None:
+        raise Conflict(f"{name} is disabled")
+    token = _new_token()
+    person.token_hash = _hash(token)
+    return Credential(person, token)
+
+
+def disable(session: Session, name: str, now: datetime) -> Person:
+    """They may no longer act and are no longer alerted."""
+    person = _get(session, name)
+    people.disable(person, now)
+    return person
+
+
+def find_by_token(session: Session, token: str) -> Person | None:
+    """Whose token it is; None for a wrong one and for a disabled person."""
+    return people.find_by_token(session, _hash(token))
+
+
+def _get(session: Session, name: str) -> Person:
+    person = people.find_by_name(session, name)
+    if person is None:
+        raise NotFound(f"there is nobody named {name} among the staff")
+    return person
+
+
+def _new_token() -> str:
+    return f"fu_{secrets.token_urlsafe(32)}"
+
+
+def _hash(token: str) -> str:
+    """The token has 256 random bits, so a fast hash cannot be guessed backwards."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,165 @@
+"""What staff do with a lead: contacted, attempt, snooze, reopen. Every door calls these."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from followup.domain.cadence import Channel
+from followup.domain.consent import SuppressionReason
+from followup.domain.delivery import Reason
+from followup.domain.lead import ATTEMPT_SNOOZE, WAITING, LeadStatus, Outcome
+from followup.errors import AlreadyContacted, Conflict, Fault, Invalid
+from followup.services.planning import Planner
+from followup.store import consents, deliveries, leads, ledger
+from followup.store.models import Lead
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The lead as it is now, how many deliveries were cancelled, and those that were in `sending`
+    when the mark committed: these may still arrive, and nothing else will."""
+
+    lead: Lead
+    cancelled: int
+    in_flight: list[uuid.UUID]
+
+
+def mark_contacted(
+    session: Session,
+    lead_id: uuid.UUID,
+    *,
+    by: str,
+    now: datetime,
+    outcome: Outcome = Outcome.reached,
+    note: str | None = None,
+) -> Marked:
+    """Somebody reached the person: end everything that is planned.
+
+    The same answer again for the same person. Raises AlreadyContacted naming who was first,
+    NotFound, and Conflict for a lead that was closed.
+    """
+    was_first = leads.mark(
+        session,
+        lead_id,
+        status=LeadStatus.contacted,
+        contacted_at=now,
+        contacted_by=by,
+        outcome=outcome,
+        snoozed_until=None,
+    )
+    lead = leads.get_lead(session, lead_id, lock=True)
+    if not was_first:
+        return _marked_before(session, lead, by)
+    cancelled = deliveries.cancel_planned(session, lead_id, Reason.contacted)
+    in_flight = deliveries.list_in_flight(session, lead_id)
+    ledger.add_action(
+        session,
+        lead_id=lead_id,
+        verb="contacted",
+        by=by,
+        at=now,
+        note=note,
+        facts={
+            "outcome": outcome.value,
+            "cancelled": cancelled,
+            "in_flight": [str(delivery_id) for delivery_id in in_flight],
+        },
+    )
+    return Marked(lead, cancelled, in_flight)
+
+
+def _marked_before(session: Session, lead: Lead, by: str) -> Marked:
+    if lead.status is not LeadStatus.contacted or lead.contacted_at is None:
+        raise Conflict("the lead is closed; reopen it first")
+    if lead.contacted_by != by:
+        raise AlreadyContacted(lead.contacted_by or "somebody", lead.contacted_at)
+    action = ledger.find_last_action(session, lead.id, "contacted")
+    facts: dict[str, Any] = action.facts if action else {}
+    in_flight = [uuid.UUID(text) for text in facts.get("in_flight", ())]
+    return Marked(lead, int(facts.get("cancelled", 0)), in_flight)
+
+
+def record_attempt(
+    session: Session,
+    planner: Planner,
+    lead_id: uuid.UUID,
+    *,
+    by: str,
+    now: datetime,
+    note: str | None = None,
+) -> Lead:
+    """Staff tried and did not reach the person: reminders rest for two business hours."""
+    lead = _open_lead(session, lead_id)
+    hours = planner.clinic.site(lead.site).business_hours
+    rest_until = hours.add(now, ATTEMPT_SNOOZE)
+    lead.snoozed_until = max(lead.snoozed_until or rest_until, rest_until)
+    ledger.add_action(session, lead_id=lead_id, verb="attempt", by=by, at=now, note=note)
+    return lead
+
+
+def snooze(
+    session: Session, lead_id: uuid.UUID, *, until: datetime, by: str, now: datetime
+) -> Lead:
+    """Put the reminders off until the given instant. Raises Invalid when that is not ahead."""
+    if until <= now:
+        raise Invalid(Fault("until", "must be in the future"))
+    lead = _open_lead(session, lead_id)
+    lead.snoozed_until = until
+    ledger.add_action(
+        session, lead_id=lead_id, verb="snooze", by=by, at=now, facts={"until": until.isoformat()}
+    )
+    return lead
+
+
+def reopen(
+    session: Session, planner: Planner, lead_id: uuid.UUID, *, by: str, now: datetime
+) -> Lead:
+    """The person is owed a call again. Plans only what lies ahead: nothing is sent twice.
+
+    Raises Conflict when the lead is open.
+    """
+    lead = leads.get_lead(session, lead_id, lock=True)
+    if lead.status in WAITING:
+        raise Conflict("the lead is open")
+    lead.status = LeadStatus.open
+    lead.contacted_at = lead.contacted_by = lead.outcome = lead.snoozed_until = None
+    lead.episode += 1
+    session.flush()
+    planner.plan_ahead(session, lead, now)
+    ledger.add_action(session, lead_id=lead_id, verb="reopened", by=by, at=now)
+    return lead
+
+
+def record_opt_out(
+    session: Session,
+    planner: Planner,
+    lead_id: uuid.UUID,
+    *,
+    by: str,
+    now: datetime,
+    note: str | None = None,
+) -> Lead:
+    """The person told staff to stop writing: both addresses are silent at once, for every lead.
+
+    47 CFR 64.1200(a)(10): any reasonable way of saying so counts.
+    """
+    lead = leads.get_lead(session, lead_id, lock=True)
+    for channel, address in ((Channel.email, lead.email), (Channel.sms, lead.phone)):
+        if address is not None:
+            hashes = planner.hashes_of(channel, address)
+            consents.suppress(session, channel, hashes[0], SuppressionReason.asked_staff, now, note)
+            deliveries.cancel_addressed(session, channel, hashes, Reason.asked_staff)
+    ledger.add_action(session, lead_id=lead_id, verb="opt-out", by=by, at=now, note=note)
+    return lead
+
+
+def _open_lead(session: Session, lead_id: uuid.UUID) -> Lead:
+    lead = leads.get_lead(session, lead_id, lock=True)
+    if lead.status is LeadStatus.contacted and lead.contacted_at is not None:
+        raise AlreadyContacted(lead.contacted_by or "somebody", lead.contacted_at)
+    if lead.status is LeadStatus.closed:
+        raise Conflict("the lead is closed; reopen it first")
+    return lead

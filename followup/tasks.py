@@ -1,0 +1,103 @@
+"""What runs by the clock, and the shallow tasks behind it. A task is a doorbell: no payload."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+
+from followup.bootstrap import (
+    RING_EXPIRES_SECONDS,
+    celery_settings,
+    configure_logging,
+    worker_sender,
+    worker_service,
+)
+from followup.config import read_settings
+from followup.domain.cadence import Lane
+from followup.gate import Gate
+from followup.services import intake, sending
+
+#: Rings every lane each second; the interval may restart, the rows remember.
+BEAT: dict[str, dict[str, Any]] = {
+    **{
+        f"send what is due in {lane}": {
+            "task": "followup.send_due",
+            "args": (lane.value,),
+            "schedule": 1.0,
+            "options": {"queue": lane.value, "expires": RING_EXPIRES_SECONDS},
+        }
+        for lane in Lane
+    },
+    "consume what came in": {
+        "task": "followup.consume",
+        "schedule": 1.0,
+        "options": {"queue": "intake", "expires": RING_EXPIRES_SECONDS},
+    },
+    "rescue what lost workers held": {
+        "task": "followup.rescue",
+        "schedule": 15.0,
+        "options": {"queue": "upkeep", "expires": 15},
+    },
+    "ask about unknown outcomes": {
+        "task": "followup.settle",
+        "schedule": 15.0,
+        "options": {"queue": "upkeep", "expires": 15},
+    },
+}
+
+#: In a worker with threads, a slow lane must not take up every one of them.
+_GATES = {lane: Gate() for lane in Lane}
+
+app = Celery("followup")
+
+
+def _configuration() -> dict[str, Any]:
+    settings = read_settings(Path(".env")).checked("broker_url")
+    return {**celery_settings(settings), "beat_schedule": BEAT}
+
+
+app.add_defaults(_configuration)
+
+
+@app.task(name="followup.consume")
+def consume() -> None:
+    """Make leads of what came in, then ring the lanes in which something is due at once."""
+    service = worker_service()
+    while taken := intake.consume(service.engine, service.planner, service.now()):
+        for lane in (Lane.ack, Lane.staff):
+            ring(lane)
+        if taken < intake.BATCH:
+            break
+
+
+@app.task(name="followup.send_due")
+def send_due(lane: str) -> None:
+    """Send what is due in a lane; a lane that is not empty when the time is up rings again."""
+    _GATES[Lane(lane)].enter(lambda: _send_due(Lane(lane)))
+
+
+def _send_due(lane: Lane) -> None:
+    if not sending.send_due(worker_sender(), lane, worker_service().now):
+        ring(lane)
+
+
+@app.task(name="followup.rescue")
+def rescue() -> None:
+    service = worker_service()
+    sending.rescue(service.engine, service.now())
+
+
+@app.task(name="followup.settle")
+def settle() -> None:
+    sending.settle(worker_sender(), worker_service().now())
+
+
+def ring(lane: Lane) -> None:
+    send_due.apply_async((lane.value,), queue=lane.value, expires=RING_EXPIRES_SECONDS)
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    configure_logging(read_settings(Path(".env")))
+    logging.getLogger("celery").setLevel(logging.INFO)

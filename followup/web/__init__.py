@@ -1,0 +1,1 @@
+"""Who is calling over HTTP: parse, one call to a service, answer."""

@@ -1,0 +1,194 @@
+"""The admin API in JSON: staff's leads, by bearer token."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from followup.domain.lead import LeadStatus, Outcome
+from followup.domain.submission import Kind
+from followup.services import reporting, searching, working
+from followup.store import leads, submissions
+from followup.store.db import reading, transaction
+from followup.web.deps import ThePerson, TheService
+from followup.web.forms import PROBLEMS
+
+router = APIRouter(
+    prefix="/admin",
+    responses={
+        status: PROBLEMS[422] | {"description": words}
+        for status, words in {
+            400: "Not JSON",
+            401: "No valid bearer token",
+            404: "No such lead",
+            409: "The answer is no: somebody was first, or the lead's status forbids it",
+            422: "Names every field that is wrong",
+            503: "The database does not answer",
+        }.items()
+    },
+)
+
+Note = Annotated[str | None, Field(max_length=2000)]
+
+
+class _Body(BaseModel):
+    """Staff's bodies are small and exact: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ContactedBody(_Body):
+    outcome: Outcome = Outcome.reached
+    note: Note = None
+
+
+class AttemptBody(_Body):
+    note: Note = None
+
+
+class SnoozeBody(_Body):
+    until: AwareDatetime
+
+
+class SearchBody(_Body):
+    q: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ReopenBody(_Body):
+    pass
+
+
+@router.get("/leads", summary="Leads, newest first")
+def list_leads(
+    service: TheService,
+    _person: ThePerson,
+    status: LeadStatus | None = None,
+    overdue: bool | None = None,
+    kind: Kind | None = None,
+    reference: Annotated[str | None, Query(max_length=20)] = None,
+    submission: uuid.UUID | None = None,
+    cursor: uuid.UUID | None = None,
+) -> dict[str, Any]:
+    now = service.now()
+    with reading(service.engine) as session:
+        page, next_cursor = reporting.list_page(
+            session,
+            now,
+            status=status,
+            overdue=overdue,
+            kind=kind,
+            reference=reference,
+            submission=submission,
+            cursor=cursor,
+        )
+        return {
+            "items": [reporting.show_lead(lead, now) for lead in page],
+            "next_cursor": next_cursor,
+        }
+
+
+@router.post("/leads/search", summary="Leads by name, email, phone or reference")
+def search_leads(service: TheService, _person: ThePerson, body: SearchBody) -> dict[str, Any]:
+    now = service.now()
+    with reading(service.engine) as session:
+        found = searching.search(session, service.planner, body.q)
+        return {"items": [reporting.show_lead(lead, now) for lead in found]}
+
+
+@router.get("/leads/{lead_id}", summary="A lead with all that came in, was sent and was done")
+def show_lead(service: TheService, _person: ThePerson, lead_id: uuid.UUID) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        lead = leads.get_lead(session, lead_id)
+        return reporting.show_lead_whole(session, lead, service.now())
+
+
+@router.post("/leads/{lead_id}/contacted", summary="Staff reached the person: silence")
+def mark_contacted(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: ContactedBody | None = None
+) -> dict[str, Any]:
+    body = body or ContactedBody()
+    now = service.now()
+    with transaction(service.engine) as session:
+        marked = working.mark_contacted(
+            session, lead_id, by=person.name, now=now, outcome=body.outcome, note=body.note
+        )
+        return show_marked(marked, now)
+
+
+def show_marked(marked: working.Marked, now: datetime) -> dict[str, Any]:
+    return {
+        "lead": reporting.show_lead(marked.lead, now),
+        "cancelled": marked.cancelled,
+        "in_flight": [str(delivery_id) for delivery_id in marked.in_flight],
+    }
+
+
+@router.post("/leads/{lead_id}/attempts", summary="Staff tried: reminders rest for a while")
+def record_attempt(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        note = body.note if body else None
+        lead = working.record_attempt(
+            session, service.planner, lead_id, by=person.name, now=now, note=note
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post("/leads/{lead_id}/snooze", summary="Put the reminders off until an instant")
+def snooze(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: SnoozeBody
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = working.snooze(session, lead_id, until=body.until, by=person.name, now=now)
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post("/leads/{lead_id}/reopen", summary="The person is owed a call again")
+def reopen(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, _body: ReopenBody | None = None
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = working.reopen(session, service.planner, lead_id, by=person.name, now=now)
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post("/leads/{lead_id}/opt-out", summary="The person asked not to be written to")
+def opt_out(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        note = body.note if body else None
+        lead = working.record_opt_out(
+            session, service.planner, lead_id, by=person.name, now=now, note=note
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.get("/stats", summary="Waiting, overdue, time to first contact, deliveries")
+def stats(service: TheService, _person: ThePerson) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        return reporting.stats(session, service.now())
+
+
+@router.get("/submissions/problems", summary="Submissions that could not be consumed")
+def list_problems(service: TheService, _person: ThePerson) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        return {
+            "items": [
+                {
+                    "id": str(one.id),
+                    "kind": one.kind.value,
+                    "received_at": one.received_at.isoformat(),
+                    "problem": one.problem,
+                    "fields": one.payload,
+                }
+                for one in submissions.list_problems(session)
+            ]
+        }

@@ -1,0 +1,96 @@
+"""The API: routes, errors, health. Built around a service and a bell that are handed in."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from sqlalchemy.exc import SQLAlchemyError
+
+from followup import __version__
+from followup.bell import Bell
+from followup.bootstrap import Service
+from followup.store.db import missing_migrations
+from followup.web import admin, forms, pages, webhooks
+from followup.web.deps import TheService
+from followup.web.problems import add_handlers
+
+log = structlog.get_logger()
+
+
+def create_app(
+    service: Service, bell: Bell, broker_is_there: Callable[[], bool] = lambda: True
+) -> FastAPI:
+    """The application; `broker_is_there` is asked by `/readyz` alone."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        bell.start()
+        yield
+        bell.stop()
+
+    app = FastAPI(
+        title="followup",
+        version=__version__,
+        summary="Acknowledges submissions, and reminds staff until a person has called.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.state.bell = bell
+    app.state.broker_is_there = broker_is_there
+    add_handlers(app)
+    for module in (forms, admin, webhooks, pages):
+        app.include_router(module.router)
+    app.middleware("http")(_log_request)
+    _add_health(app)
+    return app
+
+
+async def _log_request(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """One line a request, with the route's pattern: a path may hold a token (promise P6)."""
+    response = await call_next(request)
+    route = request.scope.get("route")
+    log.info(
+        "answered",
+        method=request.method if request.method.isalpha() else "?",
+        route=getattr(route, "path", "unknown"),
+        status=response.status_code,
+    )
+    return response
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    def home() -> Response:
+        return RedirectResponse("/forms/contact", status_code=303)
+
+    @app.get("/healthz", summary="This process is alive")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get(
+        "/readyz",
+        summary="Whether submissions can be taken, and the state of each dependency",
+        responses={503: {"description": "No database, or migrations are missing"}},
+    )
+    def readyz(service: TheService, request: Request) -> Response:
+        """200 while submissions can be taken; a missing broker is named as degraded."""
+        state: dict[str, Any] = {"database": _database_state(service)}
+        state["broker"] = "ok" if request.app.state.broker_is_there() else "degraded"
+        is_ready = state["database"] == "ok"
+        words = "ok" if is_ready else "unavailable"
+        if is_ready and "degraded" in state.values():
+            words = "degraded"
+        return JSONResponse({"status": words, **state}, status_code=200 if is_ready else 503)
+
+
+def _database_state(service: Service) -> str:
+    try:
+        return "migrations missing" if missing_migrations(service.engine) else "ok"
+    except SQLAlchemyError:
+        return "unreachable"

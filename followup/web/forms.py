@@ -1,0 +1,266 @@
+"""Where patients come in: the two submission routes and the hosted forms."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from followup.domain.spoken import promise_in_words
+from followup.domain.submission import FORMS, Kind
+from followup.errors import Fault, Invalid, NotFound
+from followup.services import intake
+from followup.store import submissions
+from followup.store.db import reading
+from followup.web.deps import Body, TheBell, TheBody, TheService
+from followup.web.page import render_page
+
+router = APIRouter()
+
+Language = Annotated[str | None, Query(pattern="^[a-z]{2}$", description="en or es")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="Repeat a request with the same key and it is taken once",
+    ),
+]
+
+_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Not JSON, or not a form", **_PROBLEM},
+    409: {"description": "The Idempotency-Key was used for another submission", **_PROBLEM},
+    411: {"description": "A multipart body without its length", **_PROBLEM},
+    413: {"description": "Larger than 64 KiB", **_PROBLEM},
+    415: {"description": "Another Content-Type", **_PROBLEM},
+    422: {"description": "Names every field that is wrong", **_PROBLEM},
+    503: {"description": "The database does not answer", **_PROBLEM},
+}
+_ACCEPTED: dict[str, Any] = {
+    "description": "Kept; follows up even if this machine stops now",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["submission_id", "status"],
+                "properties": {
+                    "submission_id": {"type": "string", "format": "uuid"},
+                    "status": {"const": "accepted"},
+                },
+            }
+        }
+    },
+}
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: _ACCEPTED,
+    303: {"description": "A browser's form: to the confirmation page"},
+    **PROBLEMS,
+}
+
+
+def _request_body(kind: Kind) -> dict[str, Any]:
+    schema = FORMS[kind].model_json_schema(ref_template="#/components/schemas/{model}")
+    definitions = schema.pop("$defs", {})
+    return {"schema": _inlined(schema, definitions)}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """The schema without references, so that it can stand inside a route's description."""
+    if isinstance(schema, dict):
+        reference = schema.get("$ref", "")
+        if reference.startswith("#/components/schemas/"):
+            return _inlined(definitions[reference.rsplit("/", 1)[1]], definitions)
+        return {key: _inlined(value, definitions) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_inlined(value, definitions) for value in schema]
+    return schema
+
+
+def _describe(kind: Kind) -> dict[str, Any]:
+    form = {"schema": {"type": "object", "additionalProperties": True}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": _request_body(kind),
+                "application/x-www-form-urlencoded": form,
+            },
+        }
+    }
+
+
+@router.post(
+    "/submissions/contact",
+    status_code=202,
+    responses=_ANSWERS,
+    openapi_extra=_describe(Kind.contact),
+    response_class=JSONResponse,
+    summary="Take a contact submission",
+)
+def post_contact(
+    request: Request,
+    service: TheService,
+    bell: TheBell,
+    body: TheBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    return _receive(request, service, bell, Kind.contact, body, idempotency_key)
+
+
+@router.post(
+    "/submissions/screening",
+    status_code=202,
+    responses=_ANSWERS,
+    openapi_extra=_describe(Kind.screening),
+    response_class=JSONResponse,
+    summary="Take a screening submission",
+)
+def post_screening(
+    request: Request,
+    service: TheService,
+    bell: TheBell,
+    body: TheBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    return _receive(request, service, bell, Kind.screening, body, idempotency_key)
+
+
+def _receive(
+    request: Request,
+    service: TheService,
+    bell: TheBell,
+    kind: Kind,
+    body: Body,
+    idempotency_key: str | None,
+) -> Response:
+    from_browser = body.is_form and "text/html" in request.headers.get("accept", "")
+    try:
+        received = intake.receive(
+            service.engine,
+            service.clinic,
+            kind,
+            body.fields,
+            now=service.now(),
+            source="form" if from_browser else "api",
+            idempotency_key=idempotency_key,
+            evidence=_evidence(request),
+        )
+    except Invalid as error:
+        if not from_browser:
+            raise
+        return _form_page(service, kind, _text(body.fields, "language"), body.fields, error.faults)
+    if received.is_new:
+        bell.ring("intake")
+    if from_browser:
+        return RedirectResponse(f"/forms/received/{received.submission_id}", status_code=303)
+    return JSONResponse(
+        {"submission_id": str(received.submission_id), "status": "accepted"}, status_code=202
+    )
+
+
+def _evidence(request: Request) -> dict[str, Any]:
+    """What CTIA 5.1.2 asks to keep beside a consent: address, browser, page."""
+    return {
+        "address": request.client.host if request.client else None,
+        "agent": request.headers.get("user-agent", "")[:500],
+        "referrer": request.headers.get("referer", "")[:2000],
+    }
+
+
+@router.get("/forms", summary="The forms, their fields and the consent texts in force")
+def list_forms(service: TheService) -> dict[str, Any]:
+    clinic = service.clinic
+    return {
+        "forms": [
+            {
+                "kind": kind.value,
+                "title": dict(clinic.get_form(kind).title),
+                "url": f"{service.settings.public_url}/forms/{kind.value}",
+                "action": f"{service.settings.public_url}/submissions/{kind.value}",
+                "fields": _request_body(kind)["schema"]["properties"],
+                "consent_sms": {
+                    language: {
+                        "version": clinic.consent_text(kind, None, language)[0],
+                        "text": clinic.consent_text(kind, None, language)[1],
+                    }
+                    for language in clinic.languages
+                },
+            }
+            for kind in Kind
+        ],
+        "locations": [{"id": site.id, "name": site.name} for site in clinic.sites],
+        "languages": list(clinic.languages),
+    }
+
+
+@router.get("/forms/contact", response_class=HTMLResponse, summary="The contact form")
+def contact_form(service: TheService, language: Language = None) -> Response:
+    return _form_page(service, Kind.contact, language)
+
+
+@router.get("/forms/screening", response_class=HTMLResponse, summary="The screening form")
+def screening_form(service: TheService, language: Language = None) -> Response:
+    return _form_page(service, Kind.screening, language)
+
+
+def _form_page(
+    service: TheService,
+    kind: Kind,
+    language: str | None,
+    typed: Mapping[str, Any] | None = None,
+    faults: tuple[Fault, ...] = (),
+) -> HTMLResponse:
+    """The form, with what was typed and what is wrong with it beside each field."""
+    clinic = service.clinic
+    language = clinic.language(language)
+    version, text = clinic.consent_text(kind, None, language)
+    return render_page(
+        service,
+        "form.html",
+        status=422 if faults else 200,
+        language=language,
+        kind=kind.value,
+        title=clinic.get_form(kind).title[language],
+        sites=[{"id": site.id, "name": site.name} for site in clinic.sites],
+        languages=list(clinic.languages),
+        typed=typed or {},
+        problems={fault.field: fault.problem for fault in faults},
+        consent_version=version,
+        consent_text=text,
+        privacy_url=clinic.privacy_url,
+        terms_url=clinic.terms_url,
+    )
+
+
+@router.get(
+    "/forms/received/{submission_id}",
+    response_class=HTMLResponse,
+    summary="The page after a form: what happens next",
+    responses={404: {"description": "No such submission", **_PROBLEM}},
+)
+def received_page(service: TheService, submission_id: uuid.UUID) -> Response:
+    with reading(service.engine) as session:
+        submission = submissions.find_submission(session, submission_id)
+    if submission is None:
+        raise NotFound("there is no such submission")
+    clinic = service.clinic
+    language = clinic.language(_text(submission.payload, "language"))
+    site = clinic.site(_text(submission.payload, "location"))
+    promised_at = site.business_hours.add(submission.received_at, clinic.callback_promise)
+    return render_page(
+        service,
+        "received.html",
+        language=language,
+        site_id=site.id,
+        kind=submission.kind.value,
+        when=promise_in_words(promised_at, service.now(), site.zone, language),
+        is_referrer=submission.payload.get("role") == "referrer",
+    )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None

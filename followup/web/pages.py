@@ -1,0 +1,140 @@
+"""Pages that a signed link opens: staff mark a lead, a patient unsubscribes. GET shows, POST acts,
+because mail scanners follow links."""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import HTMLResponse
+from sqlalchemy.orm import Session
+
+from followup.bootstrap import Service
+from followup.domain.lead import LeadStatus, Outcome
+from followup.errors import AlreadyContacted, Conflict, Fault, Invalid, NotFound
+from followup.services import receiving, working
+from followup.store import deliveries, leads
+from followup.store.db import reading, transaction
+from followup.store.models import Delivery, Lead
+from followup.web.deps import Body, TheService, read_body
+from followup.web.page import render_page
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+TheForm = Annotated[Body, Depends(read_body)]
+_GONE: dict[int | str, dict[str, Any]] = {
+    404: {"description": "The link is not valid or has expired"}
+}
+
+
+@router.get("/act/{token}", summary="The link in a staff reminder: shows", responses=_GONE)
+def show_act(service: TheService, token: str) -> Response:
+    try:
+        with reading(service.engine) as session:
+            _delivery, lead = _read_act(service, session, token)
+    except NotFound:
+        return _gone(service)
+    state = {LeadStatus.contacted: "marked", LeadStatus.closed: "closed"}.get(
+        lead.status, "waiting"
+    )
+    return _act_page(service, token, lead, state)
+
+
+@router.post("/act/{token}", summary="The link in a staff reminder: marks", responses=_GONE)
+def act(service: TheService, token: str, body: TheForm) -> Response:
+    outcome = _outcome(body)
+    try:
+        with transaction(service.engine) as session:
+            delivery, lead = _read_act(service, session, token)
+            by = delivery.recipient_name or "staff"
+            try:
+                marked = working.mark_contacted(
+                    session, lead.id, by=by, now=service.now(), outcome=outcome
+                )
+            except AlreadyContacted:
+                session.refresh(lead)
+                return _act_page(service, token, lead, "someone_else", status=409)
+            except Conflict:
+                return _act_page(service, token, lead, "closed", status=409)
+    except NotFound:
+        return _gone(service)
+    return _act_page(service, token, marked.lead, "marked")
+
+
+def _outcome(body: Body) -> Outcome:
+    try:
+        return Outcome(body.fields.get("outcome") or Outcome.reached)
+    except ValueError:
+        known = ", ".join(Outcome)
+        raise Invalid(Fault("outcome", f"must be one of {known}")) from None
+
+
+def _read_act(service: Service, session: Session, token: str) -> tuple[Delivery, Lead]:
+    """The delivery whose link this is, and its lead. Raises NotFound."""
+    delivery_id = service.links.read_act(token, service.now())
+    delivery = deliveries.find_delivery(session, delivery_id)
+    if delivery is None:
+        raise NotFound("this link is not valid")
+    return delivery, leads.get_lead(session, delivery.lead_id)
+
+
+def _act_page(
+    service: Service, token: str, lead: Lead, state: str, status: int = 200
+) -> HTMLResponse:
+    site = service.clinic.site(lead.site)
+    at = lead.contacted_at.astimezone(site.zone) if lead.contacted_at else None
+    return render_page(
+        service,
+        "act.html",
+        language=service.clinic.default_language,
+        status=status,
+        reference=lead.reference,
+        state=state,
+        contacted_by=lead.contacted_by or "",
+        contacted_at=at.strftime("%A, %B %d, %I:%M %p") if at else "",
+        token_path=f"/act/{token}",
+    )
+
+
+def _gone(service: Service) -> HTMLResponse:
+    return render_page(service, "gone.html", language=service.clinic.default_language, status=404)
+
+
+@router.get("/unsubscribe/{token}", summary="Asks before it stops mail", responses=_GONE)
+def show_unsubscribe(service: TheService, token: str) -> Response:
+    try:
+        language = _language_of(service, service.links.read_unsubscribe(token))
+    except NotFound:
+        return _gone(service)
+    return _unsubscribe_page(service, token, "ask", language)
+
+
+@router.post(
+    "/unsubscribe/{token}", summary="Stops mail to this address (RFC 8058)", responses=_GONE
+)
+def unsubscribe(service: TheService, token: str) -> Response:
+    """One click, no login; the same answer when it was done before."""
+    try:
+        delivery_id = service.links.read_unsubscribe(token)
+        language = _language_of(service, delivery_id)
+    except NotFound:
+        return _gone(service)
+    receiving.unsubscribe(service.engine, delivery_id, service.now())
+    return _unsubscribe_page(service, token, "done", language)
+
+
+def _language_of(service: Service, delivery_id: uuid.UUID) -> str:
+    with reading(service.engine) as session:
+        delivery = deliveries.find_delivery(session, delivery_id)
+        if delivery is None:
+            raise NotFound("this link is not valid")
+        return service.clinic.language(leads.get_lead(session, delivery.lead_id).language)
+
+
+def _unsubscribe_page(service: Service, token: str, state: str, language: str) -> HTMLResponse:
+    return render_page(
+        service,
+        "unsubscribe.html",
+        language=language,
+        state=state,
+        token_path=f"/unsubscribe/{token}",
+    )

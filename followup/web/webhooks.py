@@ -1,0 +1,101 @@
+"""What Twilio tells us: receipts and inbound texts, believed only when signed."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from followup.bootstrap import Service
+from followup.services import receiving
+from followup.transports.twilio import STATUSES, is_signed
+from followup.web.deps import Body, TheService, read_body
+from followup.web.forms import PROBLEMS
+from followup.web.problems import Problem
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    **{status: PROBLEMS[status] for status in (400, 411, 413, 415, 503)},
+    403: PROBLEMS[422] | {"description": "Not signed by Twilio"},
+}
+
+router = APIRouter(prefix="/webhooks/twilio", responses=_ANSWERS)
+
+_SILENCE = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+_FORM_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "additionalProperties": {"type": "string"}}
+            }
+        },
+    }
+}
+
+
+def signed_fields(
+    request: Request, service: TheService, body: Annotated[Body, Depends(read_body)]
+) -> Mapping[str, Any]:
+    """The form, if one of our tokens signed it for the public address. Problem 403 otherwise.
+
+    The address is `PUBLIC_URL`'s, never the Host header's, which the caller chooses.
+    """
+    url = service.settings.public_url + request.url.path
+    if request.url.query:
+        url += f"?{request.url.query}"
+    tokens = [token.get_secret_value() for token in service.settings.twilio_auth_tokens]
+    signature = request.headers.get("x-twilio-signature", "")
+    fields = dict(body.fields)
+    if not body.is_form or not is_signed(tokens, url, fields, signature):
+        raise Problem(403, "the signature is missing or not Twilio's")
+    return fields
+
+
+SignedFields = Annotated[Mapping[str, Any], Depends(signed_fields)]
+
+
+@router.post(
+    "/status/{delivery_id}",
+    status_code=204,
+    summary="A receipt",
+    openapi_extra=_FORM_BODY,
+    response_class=Response,
+)
+def status(service: TheService, delivery_id: uuid.UUID, fields: SignedFields) -> Response:
+    said = _text(fields, "MessageStatus")
+    report = receiving.Report(
+        provider_id=_text(fields, "MessageSid")[:200],
+        said=said[:32],
+        status=STATUSES.get(said),
+        code=_text(fields, "ErrorCode")[:32],
+    )
+    receiving.record_receipt(service.engine, delivery_id, report, service.now())
+    return Response(status_code=204)
+
+
+@router.post(
+    "/inbound",
+    summary="A text from a patient",
+    openapi_extra=_FORM_BODY,
+    response_class=Response,
+    responses={200: {"content": {"text/xml": {}}}},
+)
+def inbound(service: TheService, fields: SignedFields) -> Response:
+    """Answers with silence: what is said back, if anything, is a delivery of its own."""
+    text = receiving.Text(
+        provider_id=_text(fields, "MessageSid")[:64],
+        sender=_text(fields, "From"),
+        body=_text(fields, "Body"),
+        opt_out_type=_text(fields, "OptOutType"),
+    )
+    _receive(service, text)
+    return Response(_SILENCE, media_type="text/xml")
+
+
+def _receive(service: Service, text: receiving.Text) -> None:
+    receiving.receive_reply(service.engine, service.planner, text, service.now())
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name, "")
+    return value if isinstance(value, str) else ""
