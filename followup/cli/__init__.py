@@ -1,0 +1,30 @@
+"""The command line. Exit status: 0 done, 1 the answer is no, 2 wrong usage or settings."""
+
+import sys
+
+import typer
+
+from followup.cli import leads, processes, staff, submissions, templates
+from followup.errors import FollowupError, Invalid, Misconfigured
+
+app = typer.Typer(
+    name="followup",
+    help="Acknowledges submissions, and reminds staff until a person has called.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (processes.app, submissions.app):
+    app.registered_commands += group.registered_commands
+app.add_typer(leads.app, name="leads")
+app.add_typer(staff.app, name="staff")
+app.add_typer(templates.app, name="templates")
+
+
+def main() -> None:
+    """Run one command; our own errors are one line on standard error."""
+    try:
+        app()
+    except FollowupError as error:
+        print(f"followup: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, Invalid | Misconfigured) else 1)

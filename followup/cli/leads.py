@@ -1,0 +1,174 @@
+"""`followup leads …`: the same service functions as the API's, for the operator's terminal."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from followup.bootstrap import Service
+from followup.cli.opening import AsJson, local, open_store, print_json, who
+from followup.domain.lead import LeadStatus, Outcome
+from followup.errors import NotFound
+from followup.services import reporting, working
+from followup.store import leads, submissions
+from followup.store.db import reading, transaction
+from followup.store.models import Lead
+
+app = typer.Typer(help="Look at leads, and mark what was done.", no_args_is_help=True)
+
+Which = Annotated[str, typer.Argument(help="The lead's reference, such as K7Q4, or its id")]
+By = Annotated[str | None, typer.Option("--by", help="Who did it; you, by default")]
+Note = Annotated[str | None, typer.Option(help="Kept with the lead")]
+
+
+@app.command("list")
+def list_leads(
+    status: Annotated[LeadStatus | None, typer.Option(help="Only these")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only past the promise")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Leads, newest first."""
+    service = open_store()
+    with reading(service.engine) as session:
+        page, _ = reporting.list_page(
+            session, service.now(), status=status, overdue=overdue or None
+        )
+        shown = [reporting.show_lead(lead, service.now()) for lead in page]
+        problems = len(submissions.list_problems(session))
+    if as_json:
+        print_json(shown)
+        return
+    for lead in shown:
+        typer.echo(_line(lead, service))
+    if problems:
+        typer.echo(f"{problems} submission(s) could not be consumed: see `followup replay --help`")
+
+
+def _line(lead: dict[str, Any], service: Service) -> str:
+    late = "  OVERDUE" if lead["overdue"] else ""
+    came = local(lead["created_at"], service, lead["site"])
+    return (
+        f"{lead['reference']:<6}{lead['status']:<11}{lead['kind']:<11}{came}  {lead['name']}{late}"
+    )
+
+
+@app.command()
+def show(which: Which, as_json: AsJson = False) -> None:
+    """All of one lead: what came in, what was sent or not and why, what was done."""
+    service = open_store()
+    with reading(service.engine) as session:
+        lead = reporting.show_lead_whole(session, _find(session, which), service.now())
+    if as_json:
+        print_json(lead)
+        return
+    typer.echo(_line(lead, service))
+    for name in ("id", "email", "phone", "role", "language", "site", "contacted_by", "outcome"):
+        if lead[name]:
+            typer.echo(f"  {name}: {lead[name]}")
+    for row in lead["deliveries"]:
+        due = local(row["sent_at"] or row["due_at"], service, lead["site"])
+        why = f": {row['explanation']}" if row["explanation"] else ""
+        typer.echo(
+            f"  {due}  {row['status']:<11}{row['audience']:<8}{row['channel']:<6}"
+            f"{row['step']} {row['occurrence']}{why}"
+        )
+    for action in lead["actions"]:
+        at = local(action["at"], service, lead["site"])
+        typer.echo(f"  {at}  {action['verb']} by {action['by']}")
+
+
+@app.command()
+def contacted(
+    which: Which,
+    outcome: Annotated[Outcome, typer.Option(help="What came of it")] = Outcome.reached,
+    by: By = None,
+    note: Note = None,
+    as_json: AsJson = False,
+) -> None:
+    """Staff reached the person: nothing more is sent."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        lead = _find(session, which)
+        marked = working.mark_contacted(
+            session, lead.id, by=by or who(), now=service.now(), outcome=outcome, note=note
+        )
+    in_flight = [str(delivery_id) for delivery_id in marked.in_flight]
+    if as_json:
+        print_json(
+            {
+                "lead": reporting.show_lead(marked.lead, service.now()),
+                "cancelled": marked.cancelled,
+                "in_flight": in_flight,
+            }
+        )
+        return
+    typer.echo(f"{lead.reference} is contacted; {marked.cancelled} planned deliveries cancelled")
+    if in_flight:
+        typer.echo(f"already on the way: {', '.join(in_flight)}")
+
+
+@app.command()
+def attempt(which: Which, by: By = None, note: Note = None) -> None:
+    """Staff tried and did not reach the person: reminders rest for two business hours."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        lead = working.record_attempt(
+            session,
+            service.planner,
+            _find(session, which).id,
+            by=by or who(),
+            now=service.now(),
+            note=note,
+        )
+    typer.echo(f"{lead.reference}: reminders rest until {_until(lead, service)}")
+
+
+@app.command()
+def snooze(
+    which: Which,
+    until: Annotated[datetime, typer.Argument(help="Local time of the lead's site")],
+    by: By = None,
+) -> None:
+    """Put the reminders of a lead off."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        lead = _find(session, which)
+        zone = service.clinic.site(lead.site).zone
+        lead = working.snooze(
+            session,
+            lead.id,
+            until=until.replace(tzinfo=zone),
+            by=by or who(),
+            now=service.now(),
+        )
+    typer.echo(f"{lead.reference}: reminders rest until {_until(lead, service)}")
+
+
+@app.command()
+def reopen(which: Which, by: By = None) -> None:
+    """The person is owed a call again; nothing that was sent is sent again."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        lead = working.reopen(
+            session, service.planner, _find(session, which).id, by=by or who(), now=service.now()
+        )
+    typer.echo(f"{lead.reference} is open again")
+
+
+def _until(lead: Lead, service: Service) -> str:
+    until = lead.snoozed_until
+    return local(until.isoformat() if until else None, service, lead.site)
+
+
+def _find(session: Session, which: str) -> Lead:
+    lead = leads.find_by_reference(session, which)
+    if lead is None:
+        try:
+            lead = leads.find_lead(session, uuid.UUID(which))
+        except ValueError:
+            lead = None
+    if lead is None:
+        raise NotFound(f"there is no lead {which}")
+    return lead

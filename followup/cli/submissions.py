@@ -1,0 +1,115 @@
+"""Commands about what came in: submit, replay, simulate."""
+
+import json
+import sys
+import uuid
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from followup.bootstrap import Clock
+from followup.cli.opening import AsJson, open_store, own_settings, print_json
+from followup.clinic import read_clinic
+from followup.domain.submission import Kind
+from followup.errors import Fault, Invalid
+from followup.services import intake, simulating
+from followup.templates import Templates
+
+app = typer.Typer()
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="JSON with the form's fields; - is standard input")],
+    kind: Annotated[
+        Kind | None, typer.Option(help="Which form; screening when there are answers")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take one submission from a file, as if it had been posted."""
+    fields = _read(file)
+    service = open_store()
+    form = kind or (Kind.screening if "answers" in fields else Kind.contact)
+    received = intake.receive(
+        service.engine,
+        service.clinic,
+        form,
+        fields,
+        now=service.now(),
+        source="command line",
+        idempotency_key=key,
+    )
+    if as_json:
+        print_json({"submission_id": received.submission_id, "status": "accepted"})
+    else:
+        typer.echo(f"accepted: {received.submission_id}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        fields = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise Invalid(Fault(str(file), f"expected a JSON file: {error}")) from None
+    if not isinstance(fields, dict):
+        raise Invalid(Fault(str(file), "expected a JSON object with the form's fields"))
+    return fields
+
+
+@app.command()
+def replay(
+    submission: Annotated[
+        uuid.UUID | None, typer.Argument(help="Its id; all that failed when left out")
+    ] = None,
+) -> None:
+    """Consume again what could not be consumed."""
+    service = open_store()
+    count = intake.replay(service.engine, service.now(), submission)
+    typer.echo(f"to be consumed again: {count}")
+    if submission is not None and count == 0:
+        raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    kind: Annotated[Kind, typer.Option(help="Which form")] = Kind.contact,
+    at: Annotated[
+        str | None, typer.Option(help="When it comes in, such as 2026-11-20T16:55; now by default")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=60, help="How far to look")] = 3,
+    site: Annotated[str | None, typer.Option(help="Site; the default one otherwise")] = None,
+    phone: Annotated[str, typer.Option(help="The patient's number")] = "+14155550101",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a lead would be sent, and when, if nobody ever called. Sends nothing."""
+    settings = own_settings()
+    clinic = read_clinic(settings.clinic_file)
+    templates = Templates.read(settings.templates_dir, clinic)
+    place = clinic.site(site)
+    arrived_at = Clock().now() if at is None else _in_zone(at, place.zone)
+    events = simulating.simulate(
+        clinic,
+        templates.cadences,
+        kind,
+        site=place,
+        phone=phone,
+        arrived_at=arrived_at,
+        until=arrived_at + timedelta(days=days),
+    )
+    if as_json:
+        print_json([event.shown() for event in events])
+        return
+    for event in events:
+        typer.echo(event.line(place.zone))
+
+
+def _in_zone(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid(Fault("--at", "expected an instant such as 2026-11-20T16:55")) from None
+    return at if at.tzinfo else at.replace(tzinfo=zone)

@@ -1,0 +1,1 @@
+"""Stand-ins for a machine without accounts. Nothing here reaches another machine."""
