@@ -1,0 +1,188 @@
+"""Fixtures for every test: real servers, the guard against outward connections, what is missing.
+
+`dev.py test` starts all this; a test of a pure rule needs none of it and starts none of it.
+"""
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import hypothesis
+import pytest
+
+from tests import loopback
+from tests.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
+from tests.keeper import Keeper, ask_for
+from tests.servers import ServerMissing, Valkey, find_chromium
+
+#: A server of one's own takes the place of the ones that the wheel brings.
+OWN_DATABASE = os.environ.get("FOLLOWUP_TEST_DATABASE_URL")
+
+USUAL_DATABASES = ("sqlite", "postgresql") if OWN_DATABASE else ("sqlite", "postgresql-18")
+EVERY_DATABASE = USUAL_DATABASES if OWN_DATABASE else (*USUAL_DATABASES, "postgresql-16")
+
+#: In CI a test that cannot run is a failure; at home it is told about at the end.
+REQUIRE_ALL = any(
+    os.environ.get(name, "").lower() in {"1", "true"}
+    for name in ("FOLLOWUP_TEST_REQUIRE_ALL", "CI")
+)
+
+MISSING = "real part missing: "
+
+loopback.guard()
+# How long an example takes says nothing on a machine that runs several tests at once.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+_keeper = pytest.StashKey[Keeper]()
+Found = TypeVar("Found")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_database: on PostgreSQL 16 too, as tests/store is")
+    # Workers of xdist share the servers of the process that started them.
+    if not hasattr(config, "workerinput"):
+        config.stash[_keeper] = Keeper()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if keeper := config.stash.get(_keeper, None):
+        keeper.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name in ("database_url", "empty_database_url"):
+        if name in metafunc.fixturenames:
+            node = metafunc.definition
+            every = node.get_closest_marker("every_database") or "store" in node.path.parent.parts
+            kinds = EVERY_DATABASE if every else USUAL_DATABASES
+            metafunc.parametrize(name, kinds, indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where every test has to run: {_reason(report)}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [_reason(report) for report in terminalreporter.stats.get("skipped", [])]
+    absent = [reason.partition(MISSING)[2] for reason in reasons if MISSING in reason]
+    if absent:
+        terminalreporter.section("NOT EVERYTHING WAS TESTED", sep="!", red=True, bold=True)
+        for part in sorted(set(absent)):
+            tests = "1 test" if absent.count(part) == 1 else f"{absent.count(part)} tests"
+            terminalreporter.line(f"{tests} did not run without {part}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+
+
+def _or_say_missing(part: str, find: Callable[[], Found]) -> Found:
+    try:
+        return find()
+    except ServerMissing as missing:
+        pytest.skip(f"{MISSING}{part} ({missing})")
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_this_machine() -> Iterator[None]:
+    loopback.refused.clear()
+
+    yield
+
+    assert not loopback.refused, "the code under test tried to reach another machine"
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory whose path leaves room for a unix socket's name, open to other accounts:
+    for a server that the test starts, stops and kills itself."""
+    directory = Path(tempfile.mkdtemp(prefix="fu-"))
+    directory.chmod(0o755)
+
+    yield directory
+
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def _databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Databases]]:
+    made: dict[str, Databases] = {}
+
+    def find(kind: str) -> Databases:
+        if kind not in made:
+            made[kind] = _connect(kind, tmp_path_factory)
+        return made[kind]
+
+    yield find
+
+    for databases in made.values():
+        databases.close()
+
+
+def _connect(kind: str, directories: pytest.TempPathFactory) -> Databases:
+    # Imported late, so that a store which does not import fails its own tests only.
+    create_schema = importlib.import_module("tests.schema").create
+    if kind == "sqlite":
+        return SQLiteDatabases(directories.mktemp("template"), create_schema)
+    return PostgreSQLDatabases(OWN_DATABASE or ask_for(kind), create_schema)
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, _databases: Callable[[str], Databases]
+) -> Iterator[str]:
+    """A database with the schema and nothing in it, on SQLite and on PostgreSQL."""
+    databases = _databases(request.param)
+    url = databases.create(tmp_path, with_schema=True)
+
+    yield url
+
+    databases.drop(url)
+
+
+@pytest.fixture
+def empty_database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, _databases: Callable[[str], Databases]
+) -> Iterator[str]:
+    """A database without anything, for migrations."""
+    databases = _databases(request.param)
+    url = databases.create(tmp_path, with_schema=False)
+
+    yield url
+
+    databases.drop(url)
+
+
+@pytest.fixture
+def broker_url(worker_id: str) -> str:
+    """An empty Valkey that no other worker uses."""
+    return _flushed(ask_for("valkey", worker_id))
+
+
+@pytest.fixture
+def native_redis_url(worker_id: str) -> str:
+    """The machine's own Redis, empty; a test of it does not run where there is none."""
+    url = _or_say_missing("a native Redis", lambda: ask_for("redis", worker_id))
+    return _flushed(url)
+
+
+def _flushed(url: str) -> str:
+    socket_path = Path(url.removeprefix("redis+socket://").partition("?")[0])
+    Valkey(socket_path.parent).ask("FLUSHALL")
+    return url
+
+
+@pytest.fixture
+def chromium() -> Path:
+    """The browser's program, for Playwright's `executable_path`."""
+    return _or_say_missing("a browser", find_chromium)
