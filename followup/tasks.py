@@ -18,33 +18,35 @@ from followup.domain.cadence import Lane
 from followup.gate import Gate
 from followup.services import intake, sending
 
-#: Rings every lane each second; the interval may restart, the rows remember.
-BEAT: dict[str, dict[str, Any]] = {
-    **{
-        f"send what is due in {lane}": {
-            "task": "followup.send_due",
-            "args": (lane.value,),
-            "schedule": 1.0,
-            "options": {"queue": lane.value, "expires": RING_EXPIRES_SECONDS},
-        }
-        for lane in Lane
-    },
-    "consume what came in": {
-        "task": "followup.consume",
-        "schedule": 1.0,
-        "options": {"queue": "intake", "expires": RING_EXPIRES_SECONDS},
-    },
-    "rescue what lost workers held": {
-        "task": "followup.rescue",
-        "schedule": 15.0,
-        "options": {"queue": "upkeep", "expires": 15},
-    },
-    "ask about unknown outcomes": {
-        "task": "followup.settle",
-        "schedule": 15.0,
-        "options": {"queue": "upkeep", "expires": 15},
-    },
-}
+#: Seconds between two rings of a lane.
+RHYTHM = 1.0
+#: In a demo whose day takes two minutes, a second is twelve minutes: too coarse for a reminder.
+DEMO_RHYTHM = 0.2
+
+
+def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
+    """Everything that runs by the clock. Intervals begin anew with beat; the rows remember."""
+    often = {"schedule": rhythm}
+    seldom = {"schedule": 15.0, "options": {"queue": "upkeep", "expires": 15}}
+    return {
+        **{
+            f"send what is due in {lane}": {
+                "task": "followup.send_due",
+                "args": (lane.value,),
+                "options": {"queue": lane.value, "expires": RING_EXPIRES_SECONDS},
+                **often,
+            }
+            for lane in Lane
+        },
+        "consume what came in": {
+            "task": "followup.consume",
+            "options": {"queue": "intake", "expires": RING_EXPIRES_SECONDS},
+            **often,
+        },
+        "rescue what lost workers held": {"task": "followup.rescue", **seldom},
+        "ask about unknown outcomes": {"task": "followup.settle", **seldom},
+    }
+
 
 #: In a worker with threads, a slow lane must not take up every one of them.
 _GATES = {lane: Gate() for lane in Lane}
@@ -54,7 +56,8 @@ app = Celery("followup")
 
 def _configuration() -> dict[str, Any]:
     settings = read_settings(Path(".env")).checked("broker_url")
-    return {**celery_settings(settings), "beat_schedule": BEAT}
+    rhythm = DEMO_RHYTHM if settings.has_demo_clock else RHYTHM
+    return {**celery_settings(settings), "beat_schedule": beat_table(rhythm)}
 
 
 app.add_defaults(_configuration)
@@ -95,6 +98,15 @@ def settle() -> None:
 
 def ring(lane: Lane) -> None:
     send_due.apply_async((lane.value,), queue=lane.value, expires=RING_EXPIRES_SECONDS)
+
+
+@signals.worker_process_init.connect
+def warm_up(**_: Any) -> None:
+    """Open everything before the first task: a patient should not wait for our imports."""
+    service = worker_service()
+    worker_sender()
+    for site in service.clinic.sites:
+        site.business_hours.next_open(service.now())
 
 
 @signals.setup_logging.connect

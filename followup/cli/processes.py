@@ -31,6 +31,7 @@ from followup.local_settings import fast_clock, gather_environment
 from followup.sandbox.server import Sandbox, serve
 from followup.store import db
 from followup.tasks import app as celery_app
+from followup.tasks import warm_up
 from followup.templates import check_templates
 from followup.web.app import create_app
 
@@ -111,7 +112,11 @@ def worker(
         )
     if pool not in ("prefork", "threads"):
         raise Misconfigured(f"--pool: expected prefork or threads, got {pool}")
-    open_service(read_settings(ENV_FILE).checked(*SENDING)).engine.dispose()
+    if pool == "threads":
+        warm_up()
+    else:
+        # Each child opens its own, after the fork; here a wrong setting stops the start.
+        open_service(read_settings(ENV_FILE).checked(*SENDING))
     node = name or ("all" if len(wanted) == len(QUEUES) else "-".join(wanted))
     celery_app.worker_main(
         [

@@ -84,4 +84,4 @@ def list_suppressed(
         Suppression.address_hash.in_(hashes),
         Suppression.lifted_at.is_(None),
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())

@@ -121,7 +121,7 @@ def last_occurrences(session: Session, lead_id: uuid.UUID) -> dict[str, int]:
         .where(Delivery.lead_id == lead_id)
         .group_by(Delivery.step)
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def last_acknowledged_at(session: Session, lead_id: uuid.UUID) -> datetime | None:
@@ -181,7 +181,23 @@ def oldest_due(session: Session, now: datetime) -> dict[Lane, datetime]:
         .where(Delivery.status == Status.planned, Delivery.due_at <= now)
         .group_by(Delivery.lane)
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
+
+
+def count_due(session: Session, now: datetime) -> dict[Lane, int]:
+    """How many deliveries of each lane are due and not sent."""
+    statement = (
+        select(Delivery.lane, func.count())
+        .where(Delivery.status == Status.planned, Delivery.due_at <= now)
+        .group_by(Delivery.lane)
+    )
+    return dict(session.execute(statement).all())
+
+
+def count_unknown(session: Session) -> int:
+    """How many outcomes nobody knows."""
+    statement = select(func.count()).where(Delivery.status == Status.unknown)
+    return session.execute(statement).scalar_one()
 
 
 def count_by_status(session: Session, since: datetime) -> dict[tuple[Channel, Status], int]:

@@ -60,7 +60,7 @@ def list_problems(session: Session, limit: int = 100) -> Sequence[Submission]:
 
 def count_by_status(session: Session) -> dict[SubmissionStatus, int]:
     statement = select(Submission.status, func.count()).group_by(Submission.status)
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def retry_problems(session: Session, now: datetime, submission_id: uuid.UUID | None) -> int:

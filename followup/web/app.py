@@ -1,10 +1,9 @@
 """The API: routes, errors, health. Built around a service and a bell that are handed in."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,11 +12,10 @@ from followup import __version__
 from followup.bell import Bell
 from followup.bootstrap import Service
 from followup.store.db import missing_migrations
-from followup.web import admin, forms, pages, webhooks
+from followup.web import admin, forms, measuring, pages, reference, webhooks
 from followup.web.deps import TheService
+from followup.web.edge import Edge
 from followup.web.problems import add_handlers
-
-log = structlog.get_logger()
 
 
 def create_app(
@@ -36,32 +34,18 @@ def create_app(
         version=__version__,
         summary="Acknowledges submissions, and reminds staff until a person has called.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.service = service
     app.state.bell = bell
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
-    for module in (forms, admin, webhooks, pages):
+    for module in (forms, admin, webhooks, pages, measuring, reference):
         app.include_router(module.router)
-    app.middleware("http")(_log_request)
+    app.add_middleware(Edge)
     _add_health(app)
     return app
-
-
-async def _log_request(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """One line a request, with the route's pattern: a path may hold a token (promise P6)."""
-    response = await call_next(request)
-    route = request.scope.get("route")
-    log.info(
-        "answered",
-        method=request.method if request.method.isalpha() else "?",
-        route=getattr(route, "path", "unknown"),
-        status=response.status_code,
-    )
-    return response
 
 
 def _add_health(app: FastAPI) -> None:

@@ -1,0 +1,359 @@
+"""The pages in a real browser, on a phone without JavaScript, against the real application."""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+
+from followup.bell import Bell
+from followup.bootstrap import Clock, Service, open_service
+from followup.config import Settings
+from followup.domain.cadence import Audience
+from followup.services import intake
+from followup.store import deliveries, submissions
+from followup.store.db import migrate, reading
+from followup.web.app import create_app
+from tests.schema import ENCRYPTION_KEYS
+from tests.waiting import eventually
+
+_ROOT = Path(__file__).parents[2]
+#: Five past nine on a Monday morning in California.
+NOW = datetime(2026, 11, 23, 17, 5, tzinfo=UTC)
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+
+@dataclass(frozen=True)
+class Site:
+    """The application as browsers reach it."""
+
+    url: str
+    service: Service
+
+
+class _Server(uvicorn.Server):
+    """Runs in a thread of ours, where signals cannot be caught."""
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings.model_validate(
+        {
+            "database_url": f"sqlite:///{tmp_path}/followup.db",
+            "public_url": url,
+            "clinic_file": _ROOT / "clinic.toml",
+            "templates_dir": _ROOT / "templates",
+            "secret_keys": "tests-only-" * 4,
+            "encryption_keys": ",".join(ENCRYPTION_KEYS),
+        }
+    )
+    # A clock that stands still.
+    service = replace(open_service(settings), clock=Clock(NOW, time.time(), rate=0))
+    migrate(service.engine)
+    app = create_app(service, Bell(lambda _lane: None))
+    server = _Server(uvicorn.Config(app, ws="none", log_config=None))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    eventually(lambda: server.started)
+
+    yield Site(url, service)
+
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    service.engine.dispose()
+
+
+@pytest.fixture
+def browser(chromium: Path) -> Iterator[Browser]:
+    # Chromium refuses to run as root with its sandbox, as it has to in a container.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    """A phone without JavaScript. Ends the test with a failure if it asked anybody but the site."""
+    context = browser.new_context(base_url=site.url, viewport=PHONE, java_script_enabled=False)
+    context.set_default_timeout(10_000)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+
+    yield context
+
+    context.close()
+    assert {urlsplit(url).netloc for url in asked} <= {urlsplit(site.url).netloc}
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def _tab_to(page: Page, selector: str) -> None:
+    for _ in range(60):
+        if page.locator(f"{selector}:focus").count():
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not reach {selector}")
+
+
+def _fill(page: Page, **fields: str) -> None:
+    for name, text in fields.items():
+        page.locator(f"#{name}").fill(text)
+
+
+def _send(page: Page) -> None:
+    page.locator("button[type=submit]").click()
+
+
+def _received_id(page: Page) -> uuid.UUID:
+    return uuid.UUID(urlsplit(page.url).path.removeprefix("/forms/received/"))
+
+
+def test_the_contact_form_is_filled_in_and_sent_by_keyboard_alone(site: Site, page: Page) -> None:
+    page.goto("/forms/contact")
+    _tab_to(page, "#role")
+    page.keyboard.press("Space")
+    for selector, text in (
+        ("#name", "Alicia Nuñez"),
+        ("#phone", "(415) 555-0101"),
+        ("#email", "alicia@example.com"),
+        ("#message", "Evenings are best.\nThank you."),
+    ):
+        _tab_to(page, selector)
+        page.keyboard.type(text)
+    _tab_to(page, "button[type=submit]")
+    page.keyboard.press("Enter")
+
+    page.wait_for_url("**/forms/received/*")
+    said = page.locator("main").inner_text()
+    assert said.index("988") < said.index("Thank you")
+    assert "One of us will call you today by 10:05 AM." in said
+    assert page.locator("main a[href='tel:+19495550100']").is_visible()
+    with reading(site.service.engine) as session:
+        kept = submissions.find_submission(session, _received_id(page))
+    assert kept is not None
+    assert kept.payload["name"] == "Alicia Nuñez"
+    assert kept.payload["role"] == "patient"
+    assert "consent_sms" not in kept.payload
+
+
+@pytest.mark.parametrize("kind", ["contact", "screening"])
+def test_nothing_is_chosen_for_the_person_and_consent_is_theirs_to_give(
+    page: Page, kind: str
+) -> None:
+    page.goto(f"/forms/{kind}")
+
+    assert not page.locator("input[type=hidden][name=consent_sms]").count()
+    assert not page.locator("input:checked").count()
+    expect(page.locator("#consent_sms")).not_to_be_checked()
+
+
+def test_an_error_keeps_what_was_typed_and_says_it_beside_the_field(page: Page) -> None:
+    page.goto("/forms/screening")
+    _fill(page, phone="12", message='She said "<yes>".')
+    page.get_by_label("OCD").check()
+    page.get_by_label("Low energy").check()
+    page.locator("#answers-tried_medication").check()
+    page.locator("#consent_sms").check()
+
+    _send(page)
+
+    expect(page.locator(".problems")).to_be_focused()
+    expect(page).to_have_title(
+        "Please check: Could TMS therapy be right for you? | Harbor Light Wellness"
+    )
+    expect(page.locator("#name")).to_have_accessible_description("Your name must not be empty.")
+    expect(page.locator("#phone")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#email")).to_have_attribute("aria-invalid", "false")
+    expect(page.locator("#phone")).to_have_value("12")
+    expect(page.locator("#message")).to_have_value('She said "<yes>".')
+    for chosen in ("OCD", "Low energy"):
+        expect(page.get_by_label(chosen)).to_be_checked()
+    expect(page.locator("#answers-tried_medication")).to_be_checked()
+    expect(page.locator("#consent_sms")).to_be_checked()
+
+
+def test_the_summary_of_errors_leads_to_the_field_and_the_form_can_be_sent(page: Page) -> None:
+    page.goto("/forms/contact")
+    _fill(page, name="Bob")
+    _send(page)
+
+    page.locator(".problems a[href='#phone']").press("Enter")
+    page.keyboard.press("Tab")
+    _fill(page, phone="415-555-0102")
+    _send(page)
+
+    page.wait_for_url("**/forms/received/*")
+
+
+def test_spanish_is_one_link_away_and_stays_to_the_end(page: Page) -> None:
+    page.goto("/forms/contact")
+    page.get_by_role("link", name="Español").click()
+    _send(page)
+    expect(page.locator("html")).to_have_attribute("lang", "es")
+    expect(page.locator(".problems")).to_contain_text("Escriba su nombre, en una sola línea.")
+
+    _fill(page, name="Alicia", email="alicia@example.com")
+    _send(page)
+
+    page.wait_for_url("**/forms/received/*")
+    said = page.locator("main").inner_text()
+    assert said.index("envíe AYUDA al 988") < said.index("Gracias")
+    assert "le llamará hoy antes de las 10:05 AM." in said
+
+
+def test_a_referrer_is_thanked_as_one(page: Page) -> None:
+    page.goto("/forms/contact")
+    page.get_by_label("I am a clinician referring a patient").check()
+    _fill(page, name="Bob", phone="415-555-0102")
+    _send(page)
+
+    expect(page.locator("h1")).to_have_text(
+        "Thank you for writing on behalf of someone in your care."
+    )
+
+
+def test_staff_mark_the_lead_from_the_link_and_read_nothing_about_the_person(
+    site: Site, page: Page
+) -> None:
+    page.goto("/forms/contact")
+    _fill(page, name="Alicia", phone="415-555-0101")
+    _send(page)
+    page.goto(_staff_link(site, _received_id(page)))
+    assert "Alicia" not in page.content()
+    assert "0101" not in page.content()
+
+    page.get_by_role("button", name="contacted").click()
+
+    expect(page.locator("main")).to_contain_text("is marked contacted. No more reminders.")
+
+
+def test_a_patient_stops_mail_with_one_button(site: Site, page: Page) -> None:
+    page.goto("/forms/contact")
+    _fill(page, name="Alicia", email="alicia@example.com")
+    _send(page)
+    page.goto(_unsubscribe_link(site, _received_id(page)))
+    assert "alicia" not in page.content()
+
+    page.get_by_role("button", name="Stop these emails").click()
+
+    expect(page.locator("h1")).to_have_text("Done")
+
+
+@pytest.mark.parametrize("path", ["/act/expired", "/unsubscribe/invalid"])
+def test_a_dead_link_says_so_and_gives_the_phone(page: Page, path: str) -> None:
+    page.goto(path)
+
+    expect(page.locator("h1")).to_have_text("This link no longer works")
+    expect(page.locator("main a")).to_have_attribute("href", "tel:+19495550100")
+
+
+def _staff_link(site: Site, submission_id: uuid.UUID) -> str:
+    delivery_id, due_at = _planned(site, submission_id, Audience.staff)
+    return site.service.links.act_url(delivery_id, due_at)
+
+
+def _unsubscribe_link(site: Site, submission_id: uuid.UUID) -> str:
+    delivery_id, _due_at = _planned(site, submission_id, Audience.patient)
+    return site.service.links.unsubscribe_url(delivery_id)
+
+
+def _planned(
+    site: Site, submission_id: uuid.UUID, audience: Audience
+) -> tuple[uuid.UUID, datetime]:
+    service = site.service
+    intake.consume(service.engine, service.planner, NOW)
+    with reading(service.engine) as session:
+        submission = submissions.find_submission(session, submission_id)
+        assert submission is not None
+        assert submission.lead_id is not None
+        rows = deliveries.list_of_lead(session, submission.lead_id)
+        return next((row.id, row.due_at) for row in rows if row.audience == audience)
+
+
+_PATHS = [
+    f"/forms/{kind}?language={lang}" for kind in ("contact", "screening") for lang in ("en", "es")
+]
+
+
+@pytest.mark.parametrize("path", [*_PATHS, "/act/expired"])
+def test_it_fits_a_narrow_screen_and_fingers(page: Page, path: str) -> None:
+    """WCAG 2.2: 1.4.10 without scrolling sideways at 320 pixels, 2.5.5 targets of 44 pixels."""
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.goto(path)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    targets = page.locator(
+        ".choice, .button, .languages a, .links a, select, textarea, "
+        "input:not([type=hidden], [type=radio], [type=checkbox])"
+    )
+    boxes = [target.bounding_box() for target in targets.all()]
+    assert not [box for box in boxes if box and (box["height"] < 44 or box["width"] < 44)]
+
+
+#: The ratios of WCAG 2.2 between each text and what is painted behind it, lowest first.
+_CONTRASTS = """() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = channels(color).map((c) => c / 255)
+      .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (channels(color)[3] !== 0) return color;
+    }
+  };
+  const ratio = (node) => {
+    const [low, high] = [light(getComputedStyle(node).color), light(behind(node))]
+      .sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  return [...document.body.querySelectorAll("*")]
+    .filter((node) => [...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .map((node) => [ratio(node), node.outerHTML.slice(0, 80)]).sort((a, b) => a[0] - b[0]);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_stands_out_by_day_and_by_night(page: Page, scheme: str) -> None:
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto("/forms/screening")
+    _send(page)
+    on_form = page.evaluate(_CONTRASTS)
+    _fill(page, name="Alicia", phone="415-555-0101")
+    _send(page)
+    page.wait_for_url("**/forms/received/*")
+
+    contrasts = on_form + page.evaluate(_CONTRASTS)
+
+    assert len(contrasts) > 60
+    assert not [pair for pair in contrasts if pair[0] < 4.5]
