@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from kombu.exceptions import OperationalError
 
 log = structlog.get_logger()
 
@@ -48,9 +47,11 @@ class Bell:
     def _carry(self, lane: str) -> None:
         try:
             self._publish(lane)
-        except (OperationalError, OSError):
+        except Exception as error:  # a thread that ended here would never ring again
             if self._was_heard:
-                log.warning("the broker does not hear the bell", lane=lane)
+                log.warning(
+                    "the broker does not hear the bell", lane=lane, error=type(error).__name__
+                )
             self._was_heard = False
         else:
             self._was_heard = True

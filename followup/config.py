@@ -4,16 +4,20 @@ What the clinic says about itself is in `clinic.toml`, not here.
 """
 
 import ipaddress
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from followup.errors import Misconfigured
+from followup.domain.address import normal_email
+from followup.errors import Invalid, Misconfigured
 
 PREFIX = "FOLLOWUP_"
 
@@ -22,6 +26,11 @@ SANDBOX_ACCOUNT_PREFIX = "ACsandbox"
 
 #: Shorter secrets could be guessed; 32 characters of base64 carry 192 bits.
 SECRET_MIN_LENGTH = 32
+
+#: Unix seconds of the year 2242; what is meant in milliseconds is beyond it.
+LATEST_ANCHOR = 2**33
+
+_SENDING_NUMBER = re.compile(r"\+[1-9]\d{7,14}|\d{5,6}")
 
 
 def _split(value: object) -> object:
@@ -53,13 +62,17 @@ class Settings(BaseSettings):
     encryption_keys: Listed = Field((), description="Fernet keys; first one writes, all read")
     smtp_url: SecretStr | None = Field(None, description="smtp://user:pass@host:port or smtps://")
     email_from: str | None = Field(None, description="Sender's address")
-    twilio_account_sid: str | None = Field(None, description="AC…")
+    twilio_account_sid: str | None = Field(None, pattern=r"^AC\w+$", description="AC…")
     twilio_auth_tokens: Listed = Field((), description="Current first; all are believed")
-    twilio_messaging_service_sid: str | None = Field(None, description="MG…, or TWILIO_FROM")
+    twilio_messaging_service_sid: str | None = Field(
+        None, pattern=r"^MG\w+$", description="MG…, or TWILIO_FROM"
+    )
     twilio_from: str | None = Field(None, description="Sending number, or a messaging service")
     twilio_api_url: str | None = Field(None, description="A simulator's address, for tests")
     clock_start: datetime | None = Field(None, description="Demo clock: instant at CLOCK_ANCHOR")
-    clock_anchor: float | None = Field(None, description="Demo clock: unix seconds of its start")
+    clock_anchor: float | None = Field(
+        None, ge=0, le=LATEST_ANCHOR, description="Demo clock: unix seconds of its start"
+    )
     clock_rate: float = Field(1.0, gt=0, le=100_000, description="Demo clock: times as fast")
     log_format: Literal["json", "console"] = Field("json", description="json or console")
     limits: Literal["on", "off"] = Field("on", description="off lifts intake limits, loopback only")
@@ -71,16 +84,20 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, url: str | None) -> str | None:
-        if url is not None and urlsplit(url).scheme not in ("sqlite", "postgresql"):
-            raise ValueError("must start with sqlite:/// or postgresql://")
+        expected = "must be sqlite:////path or postgresql://user:password@host:port/name"
+        if url is not None:
+            parts = _address(url, ("sqlite", "postgresql"), expected)
+            # A database in memory would keep nothing.
+            if parts.scheme == "sqlite" and parts.path.strip("/") in ("", ":memory:"):
+                raise ValueError(expected)
         return url
 
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, url: str | None) -> str | None:
         known = ("redis", "rediss", "redis+socket", "amqp", "amqps")
-        if url is not None and urlsplit(url).scheme not in known:
-            raise ValueError("must start with redis://, rediss://, redis+socket:// or amqp://")
+        if url is not None:
+            _address(url, known, "must be redis://…, rediss://…, redis+socket://… or amqp://…")
         return url
 
     @field_validator("public_url", "twilio_api_url")
@@ -88,20 +105,40 @@ class Settings(BaseSettings):
     def _web_address(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("must be an address such as https://followup.example.com")
+        expected = "must be an address such as https://followup.example.com"
+        parts = _address(url, ("http", "https"), expected)
+        if not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(expected)
         return url.rstrip("/")
 
     @field_validator("smtp_url")
     @classmethod
     def _mail(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None:
-            return None
-        parts = urlsplit(url.get_secret_value())
-        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-            raise ValueError("must be smtp://user:password@host:port or smtps://…")
+        if url is not None:
+            expected = "must be smtp://user:password@host:port or smtps://…"
+            if not _address(url.get_secret_value(), ("smtp", "smtps"), expected).hostname:
+                raise ValueError(expected)
         return url
+
+    @field_validator("email_from")
+    @classmethod
+    def _sender(cls, sender: str | None) -> str | None:
+        if sender is not None:
+            expected = "must be like Clinic <hello@example.com>, on one line"
+            try:
+                normal_email(parseaddr(sender)[1])
+            except Invalid:
+                raise ValueError(expected) from None
+            if not sender.isprintable():
+                raise ValueError(expected)
+        return sender
+
+    @field_validator("twilio_from")
+    @classmethod
+    def _number(cls, number: str | None) -> str | None:
+        if number is not None and not _SENDING_NUMBER.fullmatch(number):
+            raise ValueError("must be a number such as +19495550100, or a short code")
+        return number
 
     @field_validator("encryption_keys")
     @classmethod
@@ -179,6 +216,18 @@ class Settings(BaseSettings):
         return is_loopback(self.twilio_api_url)
 
 
+def _address(url: str, schemes: Collection[str], expected: str) -> SplitResult:
+    """The parts of a URL; raises ValueError(expected) for one that cannot be used."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in schemes and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError(expected)
+    return parts
+
+
 #: What a process that serves or sends cannot do without.
 SERVING = ("database_url", "broker_url", "secret_keys", "encryption_keys", "public_url")
 SENDING = (*SERVING, "smtp_url", "email_from", "twilio_account_sid", "twilio_auth_tokens")
@@ -211,3 +260,5 @@ def read_settings(*env_files: Path) -> Settings:
             for item in error.errors(include_input=False, include_url=False)
         )
         raise Misconfigured("; ".join(lines)) from None
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{' or '.join(map(str, env_files))}: expected UTF-8 text") from None

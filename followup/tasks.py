@@ -16,7 +16,7 @@ from followup.bootstrap import (
 from followup.config import read_settings
 from followup.domain.cadence import Lane
 from followup.gate import Gate
-from followup.services import intake, sending
+from followup.services import intake, sending, settling
 
 #: Seconds between two rings of a lane.
 RHYTHM = 1.0
@@ -88,12 +88,12 @@ def _send_due(lane: Lane) -> None:
 @app.task(name="followup.rescue")
 def rescue() -> None:
     service = worker_service()
-    sending.rescue(service.engine, service.now())
+    settling.rescue(service.engine, service.now())
 
 
 @app.task(name="followup.settle")
 def settle() -> None:
-    sending.settle(worker_sender(), worker_service().now())
+    settling.settle(worker_sender(), worker_service().now())
 
 
 def ring(lane: Lane) -> None:

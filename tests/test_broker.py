@@ -68,7 +68,7 @@ def broker(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.usefixtures("broker")
 def test_celerys_client_finds_the_broker_by_its_address(data_dir: Path) -> None:
-    with Connection(broker_url(data_dir)) as connection:  # type: ignore[no-untyped-call]
+    with Connection(broker_url(data_dir)) as connection:
         assert connection.default_channel.client.ping()
 
 

@@ -3,8 +3,10 @@
 import sys
 
 import typer
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from followup.cli import leads, processes, staff, submissions, templates
+from followup.config import PREFIX
 from followup.errors import FollowupError, Invalid, Misconfigured
 
 app = typer.Typer(
@@ -28,3 +30,11 @@ def main() -> None:
     except FollowupError as error:
         print(f"followup: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, Invalid | Misconfigured) else 1)
+    except (OperationalError, ProgrammingError) as error:
+        cause = (str(error.orig).strip().splitlines() or ["no answer"])[0]
+        print(
+            f"followup: {PREFIX}DATABASE_URL: cannot use the database: {cause}; "
+            "`followup doctor` tells more",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -10,6 +10,8 @@ import typer
 import uvicorn
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy.exc import SQLAlchemyError
 
 from followup import local
@@ -191,6 +193,10 @@ def doctor(as_json: AsJson = False) -> None:
 def _examine() -> Iterator[tuple[str, bool, str]]:
     try:
         settings = own_settings()
+    except FollowupError as error:
+        yield "settings", False, str(error)
+        return
+    try:
         settings.checked(*SENDING)
     except FollowupError as error:
         yield "settings", False, str(error)
@@ -234,13 +240,19 @@ def _examine_transports(settings: Settings) -> tuple[str, bool, str]:
 
 def broker_answers(settings: Settings) -> bool:
     """Whether the broker answers within about a second."""
-    url = settings.broker_url or ""
+    url = settings.broker_url
+    if url is None:
+        return False
+    # The client's own retries would make a second four.
+    once: Any = Retry(NoBackoff(), 0)
     try:
         if url.startswith("redis+socket://"):
             path = url.removeprefix("redis+socket://").partition("?")[0]
-            client: Any = redis.Redis(unix_socket_path=path, socket_timeout=1)
+            client: Any = redis.Redis(unix_socket_path=path, socket_timeout=1, retry=once)
         elif url.startswith("redis"):
-            client = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+            client = redis.Redis.from_url(
+                url, socket_timeout=1, socket_connect_timeout=1, retry=once
+            )
         else:
             with Celery(set_as_current=False, broker=url).connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=1)

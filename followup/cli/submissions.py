@@ -53,6 +53,8 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         fields = json.loads(text)
+    except RecursionError:
+        raise Invalid(Fault(str(file), "expected a JSON file: it is nested too deep")) from None
     except (OSError, ValueError) as error:
         raise Invalid(Fault(str(file), f"expected a JSON file: {error}")) from None
     if not isinstance(fields, dict):
@@ -89,6 +91,9 @@ def simulate(
     settings = own_settings()
     clinic = read_clinic(settings.clinic_file)
     templates = Templates.read(settings.templates_dir, clinic)
+    known = [place.id for place in clinic.sites]
+    if site is not None and site not in known:
+        raise Invalid(Fault("--site", f"expected one of {', '.join(known)}"))
     place = clinic.site(site)
     arrived_at = Clock().now() if at is None else _in_zone(at, place.zone)
     events = simulating.simulate(

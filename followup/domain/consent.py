@@ -72,4 +72,4 @@ def _normal(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold()
     decomposed = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))
     letters = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return _POLITENESS.sub("", " ".join(re.findall(r"\w+", letters)))
+    return _POLITENESS.sub("", " ".join(re.findall(r"[^\W_]+", letters)))

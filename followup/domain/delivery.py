@@ -109,6 +109,7 @@ class Reason(StrEnum):
     returned = "returned"
     not_found = "not_found"
     undeliverable = "undeliverable"
+    our_fault = "our_fault"
 
 
 SENTENCES: Mapping[Reason, str] = {
@@ -135,6 +136,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.worker_lost: "The worker was lost while sending; it may have been sent.",
     Reason.returned: "It was claimed, but not begun, and goes back to be sent.",
     Reason.not_found: "The provider has no trace of it; it was not sent.",
+    Reason.our_fault: "We stumbled over it; the log says how, and it is tried again in an hour.",
     Reason.undeliverable: "The provider took it, but could not deliver it.",
 }
 

@@ -128,17 +128,28 @@ def _unwelcome(facts: Facts) -> Skip | None:
     return None
 
 
-def _wrong_hour(facts: Facts, now: datetime) -> Wait | None:
+def _wrong_hour(facts: Facts, now: datetime) -> Wait | Skip | None:
     if facts.audience is Audience.staff:
         if facts.waits_for_opening and not facts.hours.is_open(now):
-            return Wait(facts.hours.next_open(now), Reason.outside_opening, extends_expiry=True)
+            return _wait_for_opening(facts, now)
         return None
     if facts.channel is not Channel.sms or _goes_at_once(facts, now):
         return None
-    allowed_at = next_allowed(now, facts.zones, facts.window)
+    try:
+        allowed_at = next_allowed(now, facts.zones, facts.window)
+    except ValueError:
+        # No zone is known, or there is no hour that suits all of them.
+        return Skip(Reason.quiet_hours)
     if allowed_at <= now:
         return None
     return Wait(allowed_at, Reason.quiet_hours, extends_expiry=True)
+
+
+def _wait_for_opening(facts: Facts, now: datetime) -> Wait:
+    """A life that was planned to begin with this opening is not made longer once more."""
+    opens_at = facts.hours.next_open(now)
+    is_counted = facts.expires_at is not None and facts.expires_at > opens_at
+    return Wait(opens_at, Reason.outside_opening, extends_expiry=not is_counted)
 
 
 def _goes_at_once(facts: Facts, now: datetime) -> bool:

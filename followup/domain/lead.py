@@ -76,7 +76,8 @@ def name_key(name: str) -> str:
     """The name for comparison: blind to case, accents, punctuation and spacing."""
     decomposed = unicodedata.normalize("NFKD", name).casefold()
     letters = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return " ".join(re.findall(r"\w+", letters))
+    # A name of signs alone has no words, and two such are not one name.
+    return " ".join(re.findall(r"\w+", letters)) or letters.strip()
 
 
 def new_reference(choose: Callable[[Sequence[str]], str], pairs: int = 2) -> str:

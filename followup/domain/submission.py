@@ -3,6 +3,7 @@
 Scores of the answers, the clinic's consent texts and merging are decided elsewhere.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -29,9 +30,9 @@ NEGATIVE = frozenset({"false", "0", "off", "no", "n", ""})
 _BREAKS_LINES_OR_HIDES = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-
 
 #: Far deeper than any form; parsers and encoders of JSON give up at about a thousand.
 DEEPEST = 20
@@ -63,43 +64,30 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _whole(text: str) -> str:
-    """JSON can carry half of a surrogate pair, which no database or mail can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be valid Unicode text") from None
-    return unicodedata.normalize("NFC", text)
-
-
 def _one_line(text: str) -> str:
-    text = " ".join(_whole(text).split(" ")).strip()
+    text = " ".join(unicodedata.normalize("NFC", text).split(" ")).strip()
     if _BREAKS_LINES_OR_HIDES.search(text):
         raise ValueError("must be one line without control characters")
     return re.sub(r" {2,}", " ", text)
 
 
 def _prose(text: str) -> str:
-    text = _whole(text).replace("\r\n", "\n").replace("\r", "\n")
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL_BUT_LAYOUT.sub("", text).strip()
 
 
 def _email(text: str) -> str:
     try:
-        return normal_email(_whole(text))
+        return normal_email(unicodedata.normalize("NFC", text))
     except Invalid as fault:
         raise ValueError(fault.faults[0].problem) from None
 
 
 def _phone(text: str) -> str:
     try:
-        return parse_phone(_whole(text)).e164
+        return parse_phone(unicodedata.normalize("NFC", text)).e164
     except Invalid as fault:
         raise ValueError(fault.faults[0].problem) from None
-
-
-def _short(limit: int) -> Any:
-    return Annotated[str, Field(max_length=limit), AfterValidator(_one_line)]
 
 
 _Blank = BeforeValidator(_absent_when_blank)
@@ -107,12 +95,6 @@ _Line = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 _YesNo = Annotated[bool, BeforeValidator(_yes_or_no), Field(strict=True)]
 _Unsaid = Annotated[_YesNo | None, _Blank]
 _Score = Annotated[int, Field(strict=True, ge=0, le=3)] | None
-
-
-def _scores(count: int) -> Any:
-    return Annotated[
-        Annotated[list[_Score], Field(min_length=count, max_length=count)] | None, _Blank
-    ]
 
 
 def _no_blank(text: str) -> str:
@@ -175,10 +157,18 @@ class Answers(BaseModel):
     tried_medication: _Unsaid = None
     tried_talk_therapy: _Unsaid = None
     provider_suggested_tms: _Unsaid = None
-    phq2: _scores(2) = None
-    phq8: _scores(8) = None
-    phq9: _scores(9) = None
-    gad7: _scores(7) = None
+    phq2: Annotated[Annotated[list[_Score], Field(min_length=2, max_length=2)] | None, _Blank] = (
+        None
+    )
+    phq8: Annotated[Annotated[list[_Score], Field(min_length=8, max_length=8)] | None, _Blank] = (
+        None
+    )
+    phq9: Annotated[Annotated[list[_Score], Field(min_length=9, max_length=9)] | None, _Blank] = (
+        None
+    )
+    gad7: Annotated[Annotated[list[_Score], Field(min_length=7, max_length=7)] | None, _Blank] = (
+        None
+    )
 
 
 class ScreeningForm(Form):
@@ -198,6 +188,7 @@ FORMS: Mapping[Kind, type[ContactForm] | type[ScreeningForm]] = {
 _PLAIN = {
     "missing": "is required",
     "string_type": "must be text",
+    "string_unicode": "must be valid Unicode text",
     "string_too_long": "must have at most {max_length} characters",
     "bool_type": "must be yes or no",
     "literal_error": "must be {expected}",
@@ -219,32 +210,68 @@ def read_submission(kind: Kind, payload: Mapping[str, Any]) -> ContactForm | Scr
 
     At least one of `email` and `phone` has to be there: we owe the person an answer.
     """
-    faults: list[Fault] = []
+    faults = {fault.field: fault for fault in _unkeepable(payload)}
     form = None
     try:
         form = FORMS[kind].model_validate(dict(payload))
     except ValidationError as error:
-        faults = _faults(error)
+        faults = _faults(error) | faults
     if all(_is_absent(payload.get(field)) for field in ("email", "phone")):
-        faults.append(Fault("email", "give an email address or a phone number"))
-        faults.append(Fault("phone", "give a phone number or an email address"))
+        faults["email"] = Fault("email", "give an email address or a phone number")
+        faults["phone"] = Fault("phone", "give a phone number or an email address")
     if faults or form is None:
-        raise Invalid(*faults)
+        raise Invalid(*faults.values())
     return form
+
+
+def _unkeepable(payload: Mapping[str, Any]) -> Iterator[Fault]:
+    """What could not be stored or shown to staff, also in fields that we do not know."""
+    for field, value in payload.items():
+        name = field.encode(errors="backslashreplace").decode()
+        problem = "must have a name in valid Unicode" if name != field else _problem_of(value)
+        if problem is not None:
+            yield Fault(name, problem)
+
+
+def _problem_of(value: object) -> str | None:
+    level = [value]
+    for _ in range(DEEPEST):
+        if not all(_is_unicode(one) for one in level):
+            return "must be valid Unicode text"
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            return "must be a number that is not beyond all bounds"
+        level = [part for one in level for part in _parts(one)]
+    return f"must not be nested deeper than {DEEPEST} levels" if level else None
+
+
+def _parts(value: object) -> Iterator[object]:
+    if isinstance(value, Mapping):
+        yield from value.keys()
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _is_unicode(value: object) -> bool:
+    """JSON can carry half of a surrogate pair, which no database or mail can."""
+    return not isinstance(value, str) or _HALF_PAIR.search(value) is None
 
 
 def _is_absent(value: object) -> bool:
     return _absent_when_blank(value) is None
 
 
-def _faults(error: ValidationError) -> list[Fault]:
+def _faults(error: ValidationError) -> dict[str, Fault]:
     found: dict[str, Fault] = {}
     for item in error.errors(include_url=False, include_input=False):
+        if not item["loc"]:
+            # A key that is no Unicode text, which `_unkeepable` names.
+            continue
         field = _field(item["loc"])
         text = _PLAIN.get(item["type"], "")
         problem = text.format(**item.get("ctx", {})) if text else item["msg"]
         found.setdefault(field, Fault(field, problem.removeprefix("Value error, ")))
-    return list(found.values())
+    return found
 
 
 def _field(loc: tuple[int | str, ...]) -> str:

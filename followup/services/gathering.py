@@ -1,7 +1,6 @@
 """Reads, in a few queries a batch, the facts from which due deliveries are assessed."""
 
-import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,33 +10,38 @@ from sqlalchemy.orm import Session
 
 from followup.clinic import Site
 from followup.domain.address import may_be_texted, parse_phone
-from followup.domain.cadence import Audience, Channel
+from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
 from followup.services.planning import Planner
 from followup.store import consents, deliveries
+from followup.store.db import lock_addresses
 from followup.store.models import Delivery, Lead
 
 
-def gather(
-    session: Session,
-    planner: Planner,
-    rows: Sequence[Delivery],
-    leads: Mapping[uuid.UUID, Lead],
-    now: datetime,
-    reserved_allowed: bool,
-) -> Iterator[tuple[Delivery, Facts, dict[str, Any]]]:
-    """Each row with its facts, and with what of them is kept in the ledger (nothing personal)."""
-    known = _Known(session, planner, rows, now)
-    for row in rows:
-        lead = leads[row.lead_id]
-        site = planner.clinic.site(lead.site)
-        facts = _facts(planner, known, row, lead, site, reserved_allowed)
-        yield row, facts, _noted(facts)
+class Gathering:
+    """The facts of one batch, read under whatever key an address was written."""
+
+    def __init__(
+        self,
+        session: Session,
+        planner: Planner,
+        rows: Sequence[Delivery],
+        now: datetime,
+        *,
+        reserved_allowed: bool,
+    ) -> None:
+        self._planner = planner
+        self._known = _Known(session, planner, rows, now)
+        self._reserved_allowed = reserved_allowed
+
+    def facts(self, row: Delivery, lead: Lead) -> Facts:
+        site = self._planner.clinic.site(lead.site)
+        return _facts(self._planner, self._known, row, lead, site, self._reserved_allowed)
 
 
 class _Known:
-    """What the store knows of the batch's addresses, under whatever key it was written."""
+    """What the store knows of the batch's addresses."""
 
     def __init__(
         self, session: Session, planner: Planner, rows: Sequence[Delivery], now: datetime
@@ -53,6 +57,9 @@ class _Known:
             )
         texts = [row for row in rows if row.channel is Channel.sms]
         numbers = [text for row in texts for text in self._hashes[row.id]]
+        first = [row for row in texts if row.lane is Lane.ack and row.audience is Audience.patient]
+        # Two workers must not both find that a number had no first text yet.
+        lock_addresses(session, [self._hashes[row.id][0] for row in first])
         self._consented: Collection[str] = (
             consents.list_consented(session, Channel.sms, numbers) if numbers else ()
         )
@@ -121,13 +128,14 @@ def _zones(number: str, site_zone: str) -> frozenset[ZoneInfo]:
     return frozenset(_zone(name) for name in (*parse_phone(number).zones, site_zone))
 
 
-def _noted(facts: Facts) -> dict[str, Any]:
-    noted: dict[str, Any] = {"lead": facts.lead_status.value, "channel": facts.channel.value}
+def noted(facts: Facts) -> dict[str, Any]:
+    """What of the facts the ledger keeps: nothing personal."""
+    kept: dict[str, Any] = {"lead": facts.lead_status.value, "channel": facts.channel.value}
     if facts.channel is Channel.sms and facts.audience is Audience.patient:
-        noted["consent"] = facts.has_consent
-        noted["zones"] = sorted(zone.key for zone in facts.zones)
+        kept["consent"] = facts.has_consent
+        kept["zones"] = sorted(zone.key for zone in facts.zones)
     if facts.suppressed:
-        noted["suppressed"] = facts.suppressed.value
+        kept["suppressed"] = facts.suppressed.value
     if facts.not_textable:
-        noted["not_textable"] = facts.not_textable
-    return noted
+        kept["not_textable"] = facts.not_textable
+    return kept

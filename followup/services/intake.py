@@ -20,11 +20,11 @@ from followup.domain.consent import Act
 from followup.domain.delivery import Reason
 from followup.domain.lead import Identity, Match, Role, compare
 from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_submission
-from followup.errors import FollowupError, Invalid, KeyReused
+from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, leads, submissions
 from followup.store.crypto import keyring_of
-from followup.store.db import transaction
+from followup.store.db import lock_addresses, transaction
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
 
@@ -94,14 +94,20 @@ def receive(
 
 
 def _check(clinic: Clinic, kind: Kind, payload: Mapping[str, Any]) -> None:
-    faults = []
+    """Raises Invalid naming every wrong field, whoever of us finds it wrong."""
+    faults: dict[str, Fault] = {}
+    version = payload.get("consent_text_version")
     try:
-        form = read_submission(kind, payload)
-        clinic.consent_text(kind, form.consent_text_version, _language(clinic, form))
+        if isinstance(version, str):
+            clinic.consent_text(kind, version.strip(), clinic.default_language)
     except Invalid as error:
-        faults = list(error.faults)
+        faults = {fault.field: fault for fault in error.faults}
+    try:
+        read_submission(kind, payload)
+    except Invalid as error:
+        faults |= {fault.field: fault for fault in error.faults}
     if faults:
-        raise Invalid(*faults)
+        raise Invalid(*faults.values())
 
 
 def _content_hash(payload: Mapping[str, Any]) -> str:
@@ -120,6 +126,8 @@ def consume(engine: Engine, planner: Planner, now: datetime) -> int:
     """
     with transaction(engine) as session:
         batch = submissions.claim_unconsumed(session, now, BATCH)
+        # Of the whole batch at once: two batches with the same people would else wait in a ring.
+        lock_addresses(session, [digits for one in batch for digits in _hashes(planner, one)])
         for submission in batch:
             try:
                 with session.begin_nested():
@@ -129,6 +137,16 @@ def consume(engine: Engine, planner: Planner, now: datetime) -> int:
             except Exception as error:  # one bad submission must not hold up the others
                 _mark_problem(submission, error)
         return len(batch)
+
+
+def _hashes(planner: Planner, submission: Submission) -> list[str]:
+    """Of the submission's addresses; none for one that cannot be read, as will be noted."""
+    try:
+        form = read_submission(submission.kind, submission.payload)
+    except Invalid:
+        return []
+    given = ((Channel.email, form.email), (Channel.sms, form.phone))
+    return [planner.hash_address(channel, address) for channel, address in given if address]
 
 
 def _mark_problem(submission: Submission, error: Exception) -> None:
@@ -154,7 +172,6 @@ def _consume_one(session: Session, planner: Planner, submission: Submission, now
     form = read_submission(submission.kind, submission.payload)
     email_hashes = planner.hashes_of(Channel.email, form.email) if form.email else []
     phone_hashes = planner.hashes_of(Channel.sms, form.phone) if form.phone else []
-    leads.lock_identity(session, [*email_hashes[:1], *phone_hashes[:1]])
     same, possible = _match(session, form, email_hashes, phone_hashes)
     if same is None:
         lead = _add_lead(session, planner, submission, form, possible)
@@ -236,14 +253,13 @@ def _merge(
     # One that failed and is replayed must not undo what the person corrected since.
     is_newer = newest_at is None or submission.received_at >= newest_at
     last_acknowledged_at = deliveries.last_acknowledged_at(session, lead.id)
+    brought: set[Channel] = set()
     if is_newer:
-        _replace(session, planner, lead, Channel.email, form.email)
-        _replace(session, planner, lead, Channel.sms, form.phone)
+        brought = _replace_addresses(session, planner, lead, form)
         if form.phone is not None:
             lead.phone_extension = _extension(submission)
         lead.interest = form.interest or lead.interest
         lead.preferred_channel = form.preferred_channel or lead.preferred_channel
-    planner.plan_patient(session, lead, submission.received_at)
     is_long_ago = (
         last_acknowledged_at is None
         or submission.received_at - last_acknowledged_at >= ACKNOWLEDGE_AGAIN_AFTER
@@ -251,22 +267,37 @@ def _merge(
     if is_long_ago:
         occurrence = submissions.count_of_lead(session, lead.id) + 1
         planner.plan_acknowledgement(session, lead, submission.received_at, occurrence)
+    planner.plan_patient(
+        session, lead, submission.received_at, brought, acknowledge=not is_long_ago
+    )
+
+
+def _replace_addresses(session: Session, planner: Planner, lead: Lead, form: Form) -> set[Channel]:
+    """Returns the channels on which the lead has an address that it had not before."""
+    given = {Channel.email: form.email, Channel.sms: form.phone}
+    return {
+        channel
+        for channel, address in given.items()
+        if address is not None and _replace(session, planner, lead, channel, address)
+    }
 
 
 def _replace(
-    session: Session, planner: Planner, lead: Lead, channel: Channel, address: str | None
-) -> None:
+    session: Session, planner: Planner, lead: Lead, channel: Channel, address: str
+) -> bool:
+    """Whether it is another address; one that differs in case alone is the same."""
     old = lead.email if channel is Channel.email else lead.phone
-    if address is None or address == old:
-        return
-    if old is not None:
+    new_hash = planner.hash_address(channel, address)
+    is_other = old is None or planner.hash_address(channel, old) != new_hash
+    if is_other and old is not None:
         hashes = planner.hashes_of(channel, old)
         deliveries.cancel_addressed(session, channel, hashes, Reason.superseded, lead.id)
     if channel is Channel.email:
-        lead.email, lead.email_hash = address, planner.hash_address(channel, address)
+        lead.email, lead.email_hash = address, new_hash
     else:
-        lead.phone, lead.phone_hash = address, planner.hash_address(channel, address)
+        lead.phone, lead.phone_hash = address, new_hash
     session.flush()
+    return is_other
 
 
 def _keep_consent(

@@ -1,6 +1,6 @@
 """Turns a cadence's steps into deliveries: who is owed what, where, and when."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,15 @@ class Planner:
         ]
         return deliveries.plan(session, rows)
 
-    def plan_patient(self, session: Session, lead: Lead, arrived_at: datetime) -> int:
+    def plan_patient(
+        self,
+        session: Session,
+        lead: Lead,
+        arrived_at: datetime,
+        channels: Collection[Channel],
+        *,
+        acknowledge: bool,
+    ) -> int:
         """Plan what the patient is owed at addresses that a further submission brought.
 
         What the addresses known before are owed is planned already, and stays as it is.
@@ -40,8 +48,9 @@ class Planner:
         rows = [
             row
             for step in self.cadences[lead.cadence].steps
-            if step.audience is Audience.patient
+            if step.audience is Audience.patient and (acknowledge or not step.acknowledges)
             for row in self._rows(session, lead, step, 1, arrived_at)
+            if row["channel"] in channels
         ]
         return deliveries.plan(session, rows)
 
@@ -57,20 +66,17 @@ class Planner:
         ]
         return deliveries.plan(session, rows)
 
-    def plan_next(
+    def next_rows(
         self, session: Session, lead: Lead, step_name: str, last: int, now: datetime
-    ) -> int:
-        """Plan the next occurrence of a repeating step that still lies ahead."""
+    ) -> list[dict[str, Any]]:
+        """The next occurrence of a repeating step that still lies ahead, to be planned."""
         step = self.find_step(lead, step_name)
         if step is None or not step.repeats:
-            return 0
+            return []
         following = step.next_after(last, now, lead.arrived_at, self._hours(lead))
         if following is None:
-            return 0
-        occurrence, _due_at = following
-        return deliveries.plan(
-            session, list(self._rows(session, lead, step, occurrence, lead.arrived_at))
-        )
+            return []
+        return list(self._rows(session, lead, step, following[0], lead.arrived_at))
 
     def plan_ahead(self, session: Session, lead: Lead, now: datetime) -> int:
         """Of every step that does not acknowledge, plan the first occurrence after `now`."""

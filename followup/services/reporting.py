@@ -12,7 +12,7 @@ from followup.domain.delivery import SENTENCES
 from followup.domain.lead import LeadStatus, is_overdue
 from followup.domain.submission import Kind
 from followup.store import consents, deliveries, leads, ledger, replies, submissions
-from followup.store.models import Delivery, Lead
+from followup.store.models import Delivery, Lead, Submission
 
 #: The period that the statistics cover.
 STATS_PERIOD = timedelta(days=30)
@@ -116,6 +116,17 @@ def _show_delivery(row: Delivery) -> dict[str, Any]:
         "subject": row.subject,
         "body": row.body,
         "wording": row.wording,
+    }
+
+
+def show_problem(submission: Submission) -> dict[str, Any]:
+    """A submission that could not be consumed, as it came in."""
+    return {
+        "id": str(submission.id),
+        "kind": submission.kind.value,
+        "received_at": _iso(submission.received_at),
+        "problem": submission.problem,
+        "fields": submission.payload,
     }
 
 

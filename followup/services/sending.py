@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.consent import SuppressionReason
 from followup.domain.delivery import Reason, Status, retry_delay
-from followup.domain.eligibility import Send, Skip, Verdict, Wait, assess
+from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
 from followup.domain.lead import WAITING
 from followup.errors import (
     ConfigurationFailure,
@@ -27,7 +27,7 @@ from followup.errors import (
     TransportError,
 )
 from followup.services.composing import Composer
-from followup.services.gathering import gather
+from followup.services.gathering import Gathering, noted
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, leads, ledger
 from followup.store.db import new_id, real_now, transaction
@@ -44,9 +44,11 @@ LEASE = timedelta(seconds=60)
 RUN = timedelta(seconds=10)
 #: A configuration fault burns no attempts; after that long the account may be mended.
 CONFIGURATION_PAUSE = timedelta(minutes=5)
-#: The provider is first asked about an unknown text that long after the outcome was lost, and
-#: again later: a message may take that long to appear in its lists.
-ASK_AFTER = (timedelta(seconds=60), timedelta(minutes=5))
+#: The provider is asked about an unknown outcome after that long: a message may take a while to
+#: appear in its lists.
+FIRST_ASKED_AFTER = timedelta(seconds=60)
+#: A row that we stumble over is looked at again after that long.
+OUR_FAULT_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,22 +123,45 @@ def _claim(
             return 0, []
         lease_until = real_now(session) + LEASE
         known = {row.lead_id: leads.get_lead(session, row.lead_id) for row in rows}
-        claimed = []
-        for row, facts, noted in gather(
-            session, sender.planner, rows, known, now, sender.reserved_allowed
-        ):
+        gathering = Gathering(
+            session, sender.planner, rows, now, reserved_allowed=sender.reserved_allowed
+        )
+        claimed: list[_Claimed] = []
+        ahead: list[dict[str, Any]] = []
+        for row in rows:
             lead = known[row.lead_id]
-            verdict = assess(facts, now)
-            if lead.status in WAITING:
-                sender.planner.plan_next(session, lead, row.step, row.occurrence, now)
-            if isinstance(verdict, Send):
-                message = _compose(sender, session, row, lead, now)
-                if message is not None:
-                    _lease(session, row, claim, lease_until, now, noted)
-                    claimed.append(_on_its_way(row, message))
-            else:
-                _put_aside(session, row, verdict, now, noted)
+            try:
+                if lead.status in WAITING:
+                    ahead += sender.planner.next_rows(session, lead, row.step, row.occurrence, now)
+                facts = gathering.facts(row, lead)
+                message = _decide(sender, session, row, lead, facts, now)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                _set_aside(session, row, error, now)
+                continue
+            if message is not None:
+                _lease(session, row, claim, lease_until, now, noted(facts))
+                claimed.append(_on_its_way(row, message))
+        deliveries.plan(session, ahead)
         return len(rows), claimed
+
+
+def _decide(
+    sender: Sender, session: Session, row: Delivery, lead: Lead, facts: Facts, now: datetime
+) -> Outgoing | None:
+    """The message to send now; None when it is not to be sent now, which is recorded."""
+    verdict = assess(facts, now)
+    if isinstance(verdict, Send):
+        return _compose(sender, session, row, lead, now)
+    _put_aside(session, row, verdict, now, noted(facts))
+    return None
+
+
+def _set_aside(session: Session, row: Delivery, error: Exception, now: datetime) -> None:
+    """One row that we stumble over must not hold up its lane."""
+    log.error(
+        "a delivery could not be assessed", delivery_id=str(row.id), error=type(error).__name__
+    )
+    _put_aside(session, row, Wait(now + OUR_FAULT_PAUSE, Reason.our_fault), now, {})
 
 
 def _compose(
@@ -157,28 +182,28 @@ def _lease(
     claim: uuid.UUID,
     lease_until: datetime,
     now: datetime,
-    noted: dict[str, Any],
+    facts: dict[str, Any],
 ) -> None:
     row.status, row.reason = Status.sending, None
     row.claim, row.lease_until = claim, lease_until
-    row.attempted_at = lease_until - LEASE
-    _note(session, row, now, noted)
+    row.attempted_at = now
+    note(session, row, now, facts)
 
 
 def _put_aside(
-    session: Session, row: Delivery, verdict: Verdict, now: datetime, noted: dict[str, Any]
+    session: Session, row: Delivery, verdict: Verdict, now: datetime, facts: dict[str, Any]
 ) -> None:
     if isinstance(verdict, Wait):
         if verdict.extends_expiry and row.expires_at is not None:
             row.expires_at += verdict.until - row.due_at
         row.due_at, row.reason = verdict.until, verdict.reason
-        noted = {**noted, "until": verdict.until.isoformat()}
+        facts = {**facts, "until": verdict.until.isoformat()}
     elif isinstance(verdict, Skip):
         row.status, row.reason = verdict.status, verdict.reason
-    _note(session, row, now, noted)
+    note(session, row, now, facts)
 
 
-def _note(session: Session, row: Delivery, now: datetime, facts: dict[str, Any]) -> None:
+def note(session: Session, row: Delivery, now: datetime, facts: dict[str, Any]) -> None:
     ledger.add_decision(
         session,
         lead_id=row.lead_id,
@@ -238,7 +263,7 @@ def _values(
         return {"status": Status.planned, "reason": Reason.returned, "claim": None}
     code = {"provider_code": outcome.code}
     if isinstance(outcome, OutcomeUnknown):
-        ask_at = real_now(session) + ASK_AFTER[0]
+        ask_at = real_now(session) + FIRST_ASKED_AFTER
         return {"status": Status.unknown, "reason": Reason.answer_lost, "ask_at": ask_at, **code}
     if isinstance(outcome, PermanentFailure):
         return {"status": Status.failed, "reason": Reason.refused, **code}
@@ -281,67 +306,3 @@ def _keep_outcome(
             consents.suppress(
                 session, row.channel, delivery.recipient_hash, reason, now, outcome.code
             )
-
-
-def rescue(engine: Engine, now: datetime) -> int:
-    """What lost workers held may have been sent, so it is asked about. Returns how many."""
-    with transaction(engine) as session:
-        real = real_now(session)
-        lost = deliveries.rescue(session, real, real + ASK_AFTER[0])
-        for row in lost:
-            _note(session, row, now, {})
-        return len(lost)
-
-
-def settle(sender: Sender, now: datetime) -> int:
-    """Ask about unknown outcomes whose time has come. Returns how many were settled."""
-    with transaction(sender.engine) as session:
-        real = real_now(session)
-        rows = deliveries.claim_unknown(session, real, real + ASK_AFTER[1], BATCH)
-        asked = [
-            (row.id, row.asked, row.channel, sender.composer.again(row), row.attempted_at or real)
-            for row in rows
-        ]
-    settled = 0
-    for delivery_id, times, channel, message, attempted_at in asked:
-        finding = _ask(sender, channel, message, attempted_at - timedelta(seconds=60))
-        with transaction(sender.engine) as session:
-            row = deliveries.find_delivery(session, delivery_id, lock=True)
-            if row is not None and row.status is Status.unknown and row.asked == times:
-                settled += _settle_one(session, row, finding, now)
-    return settled
-
-
-def _ask(
-    sender: Sender, channel: Channel, message: Outgoing, since: datetime
-) -> str | TransportError | None:
-    """The provider's id, None when it has no trace, or why it could not tell."""
-    try:
-        trace = sender.transports[channel].find(message, since)
-    except TransportError as error:
-        return error
-    return trace.provider_id if trace else None
-
-
-def _settle_one(
-    session: Session, row: Delivery, finding: str | TransportError | None, now: datetime
-) -> bool:
-    """Found: bound. Absent every time: planned once more, absence being proven. A mail cannot be
-    asked about: an acknowledgement goes once more under the same Message-ID, which lets the
-    receiver drop a double. Anything else stays unknown, for staff."""
-    row.asked += 1
-    in_time = row.expires_at is None or now < row.expires_at
-    is_mail_to_repeat = row.channel is Channel.email and row.lane is Lane.ack and row.asked == 1
-    was_absent_throughout = finding is None and row.asked >= len(ASK_AFTER)
-    if isinstance(finding, str):
-        row.status, row.reason, row.provider_id = Status.accepted, None, finding
-        row.sent_at = row.sent_at or now
-    elif in_time and (is_mail_to_repeat or was_absent_throughout):
-        row.status, row.reason, row.due_at = Status.planned, Reason.not_found, now
-    else:
-        if isinstance(finding, TransportError) or row.asked >= len(ASK_AFTER) or not in_time:
-            row.ask_at = None
-        return False
-    row.ask_at = None
-    _note(session, row, now, {"asked": row.asked})
-    return True

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -15,6 +15,9 @@ from followup.errors import AlreadyContacted, Conflict, Fault, Invalid
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, leads, ledger
 from followup.store.models import Lead
+
+#: Put off for longer, a person is forgotten; and a year 9999 is past what the store can hold.
+LONGEST_SNOOZE = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def mark_contacted(
     lead = leads.get_lead(session, lead_id, lock=True)
     if not was_first:
         return _marked_before(session, lead, by)
-    cancelled = deliveries.cancel_planned(session, lead_id, Reason.contacted)
+    # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
+    cancelled = sum(deliveries.cancel_planned(session, lead_id, Reason.contacted) for _ in range(2))
     in_flight = deliveries.list_in_flight(session, lead_id)
     ledger.add_action(
         session,
@@ -103,9 +107,12 @@ def record_attempt(
 def snooze(
     session: Session, lead_id: uuid.UUID, *, until: datetime, by: str, now: datetime
 ) -> Lead:
-    """Put the reminders off until the given instant. Raises Invalid when that is not ahead."""
-    if until <= now:
-        raise Invalid(Fault("until", "must be in the future"))
+    """Put the reminders off until the given instant. Raises Invalid unless it lies ahead, and
+    no further than `LONGEST_SNOOZE`."""
+    if not now < until <= now + LONGEST_SNOOZE:
+        days = LONGEST_SNOOZE.days
+        raise Invalid(Fault("until", f"must be in the future, at most {days} days ahead"))
+    until = until.astimezone(UTC)
     lead = _open_lead(session, lead_id)
     lead.snoozed_until = until
     ledger.add_action(

@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,18 +68,22 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562): ordered by real time of making, 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | secrets.randbits(80)
-    value &= ~(0xF000 << 64) & ~(0xC000 << 48)
-    return uuid.UUID(int=value | (0x7000 << 64) | (0x8000 << 48))
+    """A UUIDv7 (RFC 9562): ordered by real time of making, 62 random bits.
+
+    Twelve bits hold the fraction of the millisecond (its 6.2, method 3), so that rows made one
+    after the other are in order too.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    ordered = milliseconds << 80 | 0x7 << 76 | fraction << 64
+    return uuid.UUID(int=ordered | 0b10 << 62 | secrets.randbits(62))
 
 
 def make_engine(url: str, keyring: Keyring, *, pool_size: int = 5) -> Engine:
     """An engine with the given keys. Raises Misconfigured when the URL is not one."""
     try:
         target = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise Misconfigured(
             "FOLLOWUP_DATABASE_URL must be sqlite:////path or postgresql://…"
         ) from None
@@ -88,6 +92,8 @@ def make_engine(url: str, keyring: Keyring, *, pool_size: int = 5) -> Engine:
         target,
         pool_size=pool_size,
         max_overflow=20,
+        # An error's text goes to logs, and the values of a statement may be personal.
+        hide_parameters=True,
         pool_pre_ping=not is_sqlite,
         connect_args={} if is_sqlite else {"connect_timeout": 5},
     )
@@ -135,6 +141,17 @@ def real_now(session: Session) -> datetime:
         return _EPOCH + timedelta(days=days - _JULIAN_DAY_OF_EPOCH)
     instant: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     return instant.astimezone(UTC)
+
+
+def lock_addresses(session: Session, hashes: Sequence[str]) -> None:
+    """Let nobody else decide about these addresses until the transaction ends.
+
+    In one order, so that two never wait for each other. SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    for number in sorted({int(digits[:15], 16) for digits in hashes}):
+        session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 def _alembic(engine: Engine) -> Config:

@@ -14,13 +14,19 @@ from followup.domain.delivery import REACHED_PROVIDER, Reason, Status
 from followup.store.db import new_id
 from followup.store.models import Delivery
 
+UNIQUE_KEY = ("lead_id", "episode", "step", "occurrence", "channel", "recipient_hash")
+
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def plan(session: Session, rows: Sequence[dict[str, Any]]) -> int:
-    """Add what is not planned yet, by its unique key. Returns how many were new."""
+    """Add what is not planned yet, by its unique key. Returns how many were new.
+
+    In the order of that key: two that plan the same rows then wait for each other, never both.
+    """
     if not rows:
         return 0
+    rows = sorted(rows, key=lambda row: [str(row[name]) for name in UNIQUE_KEY])
     insert = _INSERT[session.get_bind().dialect.name]
     values = [
         {"id": new_id(), "status": Status.planned, "failures": 0, "asked": 0, **row} for row in rows

@@ -22,8 +22,14 @@ def find_lead(session: Session, lead_id: uuid.UUID) -> Lead | None:
     return session.get(Lead, lead_id)
 
 
+# `key_share` makes a lock FOR NO KEY UPDATE: planning inserts rows that refer to the lead, and must
+# not wait for whoever changes it while that one waits for the planner's rows.
+
+
 def get_lead(session: Session, lead_id: uuid.UUID, *, lock: bool = False) -> Lead:
-    lead = session.get(Lead, lead_id, with_for_update=lock or None, populate_existing=lock)
+    lead = session.get(
+        Lead, lead_id, with_for_update={"key_share": True} if lock else None, populate_existing=lock
+    )
     if lead is None:
         raise NotFound("there is no such lead")
     return lead
@@ -31,17 +37,6 @@ def get_lead(session: Session, lead_id: uuid.UUID, *, lock: bool = False) -> Lea
 
 def find_by_reference(session: Session, reference: str) -> Lead | None:
     return session.scalars(select(Lead).where(Lead.reference == reference.strip().upper())).first()
-
-
-def lock_identity(session: Session, hashes: Sequence[str]) -> None:
-    """Let nobody else consume a submission of this person until the transaction ends.
-
-    On SQLite a writing transaction is alone anyway.
-    """
-    if session.get_bind().dialect.name == "sqlite":
-        return
-    for number in sorted({int(text[:15], 16) for text in hashes}):
-        session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 def list_open_alike(
@@ -55,7 +50,7 @@ def list_open_alike(
             or_(Lead.email_hash.in_(email_hashes), Lead.phone_hash.in_(phone_hashes)),
         )
         .order_by(Lead.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return session.scalars(statement).all()
 

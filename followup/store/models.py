@@ -243,7 +243,7 @@ class Delivery(Base):
     ask_at: Mapped[datetime | None]
     #: How often it was asked and had no trace.
     asked: Mapped[int] = mapped_column(Integer, default=0)
-    #: When the attempt began, by real time; what the provider is asked from.
+    #: When the attempt began; the provider is asked for messages since then.
     attempted_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     provider_id: Mapped[str | None] = mapped_column(String(200), index=True)

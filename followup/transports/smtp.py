@@ -3,6 +3,7 @@ sent nothing, and one that is lost after it may have (RFC 1047)."""
 
 import email.policy
 import re
+import select
 import smtplib
 import socket
 import ssl
@@ -10,10 +11,11 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from followup.errors import (
@@ -25,12 +27,21 @@ from followup.errors import (
 )
 from followup.transports.base import Outgoing, Trace
 
-#: Up to the final dot, and for its answer: together below the batch's limit.
-UNTIL_DOT = timedelta(seconds=15)
-AFTER_DOT = timedelta(seconds=25)
 
-#: A kept connection is asked before use when it was idle for longer than this.
-IDLE = timedelta(seconds=15)
+@dataclass(frozen=True)
+class Limits:
+    """How long one mail may take, in real time: up to the final dot, and for its answer, together
+    below the limit of a call; and for small talk, such as whether anybody is still there."""
+
+    until_dot: timedelta = timedelta(seconds=15)
+    after_dot: timedelta = timedelta(seconds=25)
+    small_talk: timedelta = timedelta(seconds=2)
+    #: A kept connection is asked before use when it was idle for longer than this.
+    idle: timedelta = timedelta(seconds=15)
+
+
+#: Greylisting lets nobody through who comes back sooner.
+GREYLISTING = timedelta(minutes=5)
 
 #: Lines as RFC 5322 wants them; 7 bit, because not every server speaks 8BITMIME.
 WIRE = email.policy.SMTP.clone(cte_type="7bit")
@@ -71,22 +82,23 @@ class SmtpTransport:
         sender: str,
         reply_to: str | None = None,
         tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._server = server
         self._sender = sender
         self._reply_to = reply_to
         self._tls = tls or ssl.create_default_context()
+        self._limits = limits or Limits()
         self._threads = threading.local()
+        self._open: set[smtplib.SMTP] = set()
 
     def send(self, message: Outgoing) -> str:
-        mail = build(message, self._sender, self._reply_to)
-        envelope_from = parseaddr(self._sender)[1]
-        body = mail.as_bytes(policy=WIRE)
-        deadline = time.monotonic() + UNTIL_DOT.total_seconds()
+        body = self._write(message)
+        deadline = _in(self._limits.until_dot)
         connection = self._connection(deadline)
         dot_sent = threading.Event()
         try:
-            _transmit(connection, envelope_from, message.to, body, deadline, dot_sent)
+            self._transmit(connection, message.to, body, deadline, dot_sent)
         except TransportError:
             self._reset(connection)
             raise
@@ -104,10 +116,52 @@ class SmtpTransport:
 
     def close(self) -> None:
         self._threads = threading.local()
+        while self._open:
+            self._open.pop().close()
+
+    def _write(self, message: Outgoing) -> bytes:
+        """The mail as it goes over the wire. What cannot be written was certainly not sent."""
+        try:
+            message.to.encode("ascii")
+            return build(message, self._sender, self._reply_to).as_bytes(policy=WIRE)
+        except (ValueError, LookupError, MessageError) as error:
+            raise PermanentFailure("no mail can be made of it", type(error).__name__) from None
+
+    def _transmit(
+        self,
+        smtp: smtplib.SMTP,
+        to: str,
+        body: bytes,
+        deadline: float,
+        dot_sent: threading.Event,
+    ) -> None:
+        """One mail on an open connection. `dot_sent` is set before the final dot goes out."""
+        _limit(smtp, deadline)
+        code, text = smtp.mail(parseaddr(self._sender)[1])
+        if code != 250:
+            _refuse(code, text, by_account=True)
+        _limit(smtp, deadline)
+        code, text = smtp.rcpt(to)
+        if code not in (250, 251):
+            _refuse(code, text, by_recipient=True)
+        _limit(smtp, deadline)
+        smtp.putcmd("data")
+        code, text = smtp.getreply()
+        if code != 354:
+            _refuse(code, text)
+        _limit(smtp, deadline)
+        ending = b"" if body.endswith(b"\r\n") else b"\r\n"
+        smtp.send(re.sub(rb"(?m)^\.", b"..", body) + ending)
+        _limit(smtp, _in(self._limits.after_dot))
+        dot_sent.set()
+        smtp.send(b".\r\n")
+        code, text = smtp.getreply()
+        if code // 100 != 2:
+            _refuse(code, text)
 
     def _connection(self, deadline: float) -> smtplib.SMTP:
         kept: smtplib.SMTP | None = getattr(self._threads, "smtp", None)
-        if kept is not None and self._is_alive(kept, deadline):
+        if kept is not None and self._is_alive(kept):
             return kept
         self._drop()
         made = self._connect(deadline)
@@ -115,35 +169,27 @@ class SmtpTransport:
         self._threads.used_at = time.monotonic()
         return made
 
-    def _is_alive(self, smtp: smtplib.SMTP, deadline: float) -> bool:
-        if time.monotonic() - self._threads.used_at < IDLE.total_seconds():
+    def _is_alive(self, smtp: smtplib.SMTP) -> bool:
+        """A server that says something unasked is saying goodbye."""
+        if smtp.sock is None or _has_word(smtp.sock):
+            return False
+        if time.monotonic() - self._threads.used_at < self._limits.idle.total_seconds():
             return True
         try:
-            _limit(smtp, deadline)
+            _limit(smtp, _in(self._limits.small_talk))
             return smtp.noop()[0] == 250
         except (OSError, smtplib.SMTPException):
             return False
 
     def _connect(self, deadline: float) -> smtplib.SMTP:
-        server = self._server
-        timeout = max(deadline - time.monotonic(), 0.1)
+        """A connection on which mail may begin. Whatever fails here, nothing was sent."""
         try:
-            smtp: smtplib.SMTP
-            if server.implicit_tls:
-                smtp = smtplib.SMTP_SSL(
-                    server.host, server.port, timeout=timeout, context=self._tls
-                )
-            else:
-                smtp = smtplib.SMTP(server.host, server.port, timeout=timeout)
-            # The last packet of a mail must not wait for the acknowledgement of the one before.
-            if smtp.sock is not None:
-                smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if server.starttls:
-                smtp.starttls(context=self._tls)
-            if server.user is not None:
-                smtp.login(server.user, server.password or "")
-            else:
-                smtp.ehlo_or_helo_if_needed()
+            smtp = self._greet(deadline)
+            try:
+                _log_in(smtp, self._server, self._tls, deadline)
+            except BaseException:
+                self._end(smtp)
+                raise
         except smtplib.SMTPAuthenticationError as error:
             _refuse(error.smtp_code, error.smtp_error, by_account=True)
         except smtplib.SMTPNotSupportedError:
@@ -158,9 +204,28 @@ class SmtpTransport:
             ) from None
         return smtp
 
+    def _greet(self, deadline: float) -> smtplib.SMTP:
+        server = self._server
+        options: dict[str, Any] = {
+            # Our own name would be looked up in DNS, which has no time limit.
+            "local_hostname": parseaddr(self._sender)[1].rpartition("@")[2] or "localhost",
+            "timeout": max(deadline - time.monotonic(), 0.1),
+        }
+        smtp: smtplib.SMTP
+        if server.implicit_tls:
+            smtp = smtplib.SMTP_SSL(server.host, server.port, context=self._tls, **options)
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, **options)
+        self._open.add(smtp)
+        # The last packet of a mail must not wait for the acknowledgement of the one before.
+        if smtp.sock is not None:
+            smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return smtp
+
     def _reset(self, smtp: smtplib.SMTP) -> None:
         """Ready for the next mail after a refusal, or gone."""
         try:
+            _limit(smtp, _in(self._limits.small_talk))
             smtp.rset()
         except (OSError, smtplib.SMTPException):
             self._drop()
@@ -169,15 +234,49 @@ class SmtpTransport:
         kept: smtplib.SMTP | None = getattr(self._threads, "smtp", None)
         self._threads.smtp = None
         if kept is not None:
-            kept.close()
+            self._end(kept)
+
+    def _end(self, smtp: smtplib.SMTP) -> None:
+        self._open.discard(smtp)
+        smtp.close()
+
+
+def _log_in(smtp: smtplib.SMTP, server: Server, tls: ssl.SSLContext, deadline: float) -> None:
+    _limit(smtp, deadline)
+    smtp.ehlo_or_helo_if_needed()
+    if server.starttls:
+        _limit(smtp, deadline)
+        smtp.starttls(context=tls)
+        _limit(smtp, deadline)
+        smtp.ehlo_or_helo_if_needed()
+    if server.user is not None:
+        _limit(smtp, deadline)
+        _authenticate(smtp, server.user, server.password or "")
+
+
+def _authenticate(smtp: smtplib.SMTP, user: str, password: str) -> None:
+    try:
+        smtp.login(user, password)
+    except ValueError:
+        raise ConfigurationFailure("user and password of the mail server must be ASCII") from None
+    except smtplib.SMTPException as error:
+        if type(error) is smtplib.SMTPException:
+            raise ConfigurationFailure("the mail server offers no login that we know") from None
+        raise
+
+
+def _has_word(sock: socket.socket) -> bool:
+    """Whether something is there to be read, as when the other side has hung up."""
+    watch = select.poll()
+    watch.register(sock, select.POLLIN)
+    return bool(watch.poll(0))
 
 
 def build(message: Outgoing, sender: str, reply_to: str | None) -> EmailMessage:
     """The mail. EmailMessage refuses line breaks in headers, so nothing can be injected."""
     mail = EmailMessage()
     mail["From"] = sender
-    local, _, domain = message.to.rpartition("@")
-    mail["To"] = Address(username=local, domain=domain)
+    mail["To"] = Address(addr_spec=message.to)
     mail["Subject"] = message.subject
     if message.date is not None:
         mail["Date"] = format_datetime(message.date)
@@ -192,37 +291,9 @@ def build(message: Outgoing, sender: str, reply_to: str | None) -> EmailMessage:
     return mail
 
 
-def _transmit(
-    smtp: smtplib.SMTP,
-    sender: str,
-    to: str,
-    body: bytes,
-    deadline: float,
-    dot_sent: threading.Event,
-) -> None:
-    """One mail on an open connection. `dot_sent` is set before the final dot goes out."""
-    _limit(smtp, deadline)
-    code, text = smtp.mail(sender)
-    if code != 250:
-        _refuse(code, text, by_account=True)
-    _limit(smtp, deadline)
-    code, text = smtp.rcpt(to)
-    if code not in (250, 251):
-        _refuse(code, text, by_recipient=True)
-    _limit(smtp, deadline)
-    smtp.putcmd("data")
-    code, text = smtp.getreply()
-    if code != 354:
-        _refuse(code, text)
-    _limit(smtp, deadline)
-    ending = b"" if body.endswith(b"\r\n") else b"\r\n"
-    smtp.send(re.sub(rb"(?m)^\.", b"..", body) + ending)
-    _limit(smtp, time.monotonic() + AFTER_DOT.total_seconds())
-    dot_sent.set()
-    smtp.send(b".\r\n")
-    code, text = smtp.getreply()
-    if code != 250:
-        _refuse(code, text)
+def _in(span: timedelta) -> float:
+    """The deadline of what may take that long from now on."""
+    return time.monotonic() + span.total_seconds()
 
 
 def _limit(smtp: smtplib.SMTP, deadline: float) -> None:
@@ -233,24 +304,40 @@ def _limit(smtp: smtplib.SMTP, deadline: float) -> None:
     smtp.sock.settimeout(remaining)
 
 
+#: RFC 3463: x.1.7 and x.1.8 are the sender's address, every other x.1 the recipient's; x.2.1 is a
+#: mailbox that is closed.
+_BLAMES_ADDRESS = re.compile(r"5\.1\.(?!7$|8$)\d+|5\.2\.[01]")
+#: RFC 5321 §4.2.3: what a refused mailbox is answered with, where there is no enhanced code.
+_MAILBOX_REFUSALS = frozenset({550, 551, 553})
+#: RFC 4954 §6: log in first, not so, or only over TLS.
+_LOGIN_REFUSALS = frozenset({530, 534, 535, 538})
+
+
 def _refuse(
     code: int, text: bytes | str, *, by_account: bool = False, by_recipient: bool = False
 ) -> NoReturn:
     """Raise what a refusal means: 4xx is temporary; 5xx is the account's, address's or message's.
 
-    Enhanced codes (RFC 3463): x.1.x and x.2.1 blame the address, x.2.2 is a full mailbox, x.7.x
-    is policy and never the address's fault.
+    Enhanced codes (RFC 3463): x.2.2 is a full mailbox, x.5.x a fault of our protocol, x.7.x
+    policy and never the address's fault.
     """
     said = text.decode(errors="replace") if isinstance(text, bytes) else text
     match = re.match(r"\s*([245]\.\d{1,3}\.\d{1,3})\b", said)
     enhanced = match.group(1) if match else ""
     shown = f"{code} {enhanced}".strip()
-    if code == -1:
-        raise smtplib.SMTPServerDisconnected("no reply")
-    if 400 <= code < 500 or enhanced == "5.2.2":
-        raise TemporaryFailure("the mail server asks to try later", shown)
-    if by_account:
+    if not 400 <= code < 600:
+        raise smtplib.SMTPServerDisconnected("an answer that SMTP does not know")
+    if code < 500 or enhanced == "5.2.2":
+        wait = GREYLISTING if by_recipient else None
+        raise TemporaryFailure("the mail server asks to try later", shown, wait)
+    if by_account or code in _LOGIN_REFUSALS or enhanced.startswith("5.5."):
         raise ConfigurationFailure("the mail server refuses our account or sender", shown)
-    if by_recipient and not enhanced.startswith("5.7"):
+    if by_recipient and _is_no_mailbox(code, enhanced):
         raise PermanentFailure("there is no such mailbox", shown, suppress="unreachable")
     raise PermanentFailure("the mail server refused the message", shown)
+
+
+def _is_no_mailbox(code: int, enhanced: str) -> bool:
+    if not enhanced:
+        return code in _MAILBOX_REFUSALS
+    return _BLAMES_ADDRESS.fullmatch(enhanced) is not None

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind
@@ -13,24 +13,27 @@ from followup.services import reporting, searching, working
 from followup.store import leads, submissions
 from followup.store.db import reading, transaction
 from followup.web.deps import ThePerson, TheService
-from followup.web.forms import PROBLEMS
+from followup.web.problems import describe
 
-router = APIRouter(
-    prefix="/admin",
-    responses={
-        status: PROBLEMS[422] | {"description": words}
-        for status, words in {
-            400: "Not JSON",
-            401: "No valid bearer token",
-            404: "No such lead",
-            409: "The answer is no: somebody was first, or the lead's status forbids it",
-            422: "Names every field that is wrong",
-            503: "The database does not answer",
-        }.items()
-    },
+router = APIRouter(prefix="/admin", responses=describe(401, 422, 503))
+
+_OF_A_LEAD = describe(404, _404="No such lead")
+_WITH_BODY = describe(400, 413)
+_ON_A_LEAD = _OF_A_LEAD | _WITH_BODY
+_MAY_REFUSE = _ON_A_LEAD | describe(
+    409, _409="Somebody was first, who is named, or the lead's status forbids it"
 )
 
-Note = Annotated[str | None, Field(max_length=2000)]
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes no NUL, and nothing takes half of a surrogate pair."""
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("must be valid text without NUL")
+    return text
+
+
+_Storable = AfterValidator(_storable)
+Note = Annotated[str, Field(max_length=2000), _Storable] | None
 
 
 class _Body(BaseModel):
@@ -53,7 +56,7 @@ class SnoozeBody(_Body):
 
 
 class SearchBody(_Body):
-    q: Annotated[str, Field(min_length=1, max_length=200)]
+    q: Annotated[str, Field(min_length=1, max_length=200), _Storable]
 
 
 class ReopenBody(_Body):
@@ -67,7 +70,7 @@ def list_leads(
     status: LeadStatus | None = None,
     overdue: bool | None = None,
     kind: Kind | None = None,
-    reference: Annotated[str | None, Query(max_length=20)] = None,
+    reference: Annotated[Annotated[str, _Storable] | None, Query(max_length=20)] = None,
     submission: uuid.UUID | None = None,
     cursor: uuid.UUID | None = None,
 ) -> dict[str, Any]:
@@ -89,7 +92,11 @@ def list_leads(
         }
 
 
-@router.post("/leads/search", summary="Leads by name, email, phone or reference")
+@router.post(
+    "/leads/search",
+    responses=_WITH_BODY,
+    summary="Leads by name, email, phone or reference",
+)
 def search_leads(service: TheService, _person: ThePerson, body: SearchBody) -> dict[str, Any]:
     now = service.now()
     with reading(service.engine) as session:
@@ -97,14 +104,22 @@ def search_leads(service: TheService, _person: ThePerson, body: SearchBody) -> d
         return {"items": [reporting.show_lead(lead, now) for lead in found]}
 
 
-@router.get("/leads/{lead_id}", summary="A lead with all that came in, was sent and was done")
+@router.get(
+    "/leads/{lead_id}",
+    responses=_OF_A_LEAD,
+    summary="A lead with all that came in, was sent and was done",
+)
 def show_lead(service: TheService, _person: ThePerson, lead_id: uuid.UUID) -> dict[str, Any]:
     with reading(service.engine) as session:
         lead = leads.get_lead(session, lead_id)
         return reporting.show_lead_whole(session, lead, service.now())
 
 
-@router.post("/leads/{lead_id}/contacted", summary="Staff reached the person: silence")
+@router.post(
+    "/leads/{lead_id}/contacted",
+    responses=_MAY_REFUSE,
+    summary="Staff reached the person: silence",
+)
 def mark_contacted(
     service: TheService, person: ThePerson, lead_id: uuid.UUID, body: ContactedBody | None = None
 ) -> dict[str, Any]:
@@ -125,7 +140,11 @@ def show_marked(marked: working.Marked, now: datetime) -> dict[str, Any]:
     }
 
 
-@router.post("/leads/{lead_id}/attempts", summary="Staff tried: reminders rest for a while")
+@router.post(
+    "/leads/{lead_id}/attempts",
+    responses=_MAY_REFUSE,
+    summary="Staff tried: reminders rest for a while",
+)
 def record_attempt(
     service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
 ) -> dict[str, Any]:
@@ -138,7 +157,11 @@ def record_attempt(
         return {"lead": reporting.show_lead(lead, now)}
 
 
-@router.post("/leads/{lead_id}/snooze", summary="Put the reminders off until an instant")
+@router.post(
+    "/leads/{lead_id}/snooze",
+    responses=_MAY_REFUSE,
+    summary="Put the reminders off until an instant",
+)
 def snooze(
     service: TheService, person: ThePerson, lead_id: uuid.UUID, body: SnoozeBody
 ) -> dict[str, Any]:
@@ -148,7 +171,11 @@ def snooze(
         return {"lead": reporting.show_lead(lead, now)}
 
 
-@router.post("/leads/{lead_id}/reopen", summary="The person is owed a call again")
+@router.post(
+    "/leads/{lead_id}/reopen",
+    responses=_MAY_REFUSE,
+    summary="The person is owed a call again",
+)
 def reopen(
     service: TheService, person: ThePerson, lead_id: uuid.UUID, _body: ReopenBody | None = None
 ) -> dict[str, Any]:
@@ -158,7 +185,11 @@ def reopen(
         return {"lead": reporting.show_lead(lead, now)}
 
 
-@router.post("/leads/{lead_id}/opt-out", summary="The person asked not to be written to")
+@router.post(
+    "/leads/{lead_id}/opt-out",
+    responses=_ON_A_LEAD,
+    summary="The person asked not to be written to",
+)
 def opt_out(
     service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
 ) -> dict[str, Any]:
@@ -180,15 +211,5 @@ def stats(service: TheService, _person: ThePerson) -> dict[str, Any]:
 @router.get("/submissions/problems", summary="Submissions that could not be consumed")
 def list_problems(service: TheService, _person: ThePerson) -> dict[str, Any]:
     with reading(service.engine) as session:
-        return {
-            "items": [
-                {
-                    "id": str(one.id),
-                    "kind": one.kind.value,
-                    "received_at": one.received_at.isoformat(),
-                    "problem": one.problem,
-                    "fields": one.payload,
-                }
-                for one in submissions.list_problems(session)
-            ]
-        }
+        found = submissions.list_problems(session)
+        return {"items": [reporting.show_problem(one) for one in found]}

@@ -36,6 +36,8 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy that ends TLS, such a redirect would send what was posted to http://.
+        redirect_slashes=False,
     )
     app.state.service = service
     app.state.bell = bell

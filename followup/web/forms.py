@@ -15,6 +15,7 @@ from followup.store import submissions
 from followup.store.db import reading
 from followup.web.deps import Body, TheBell, TheBody, TheService
 from followup.web.page import render_page
+from followup.web.problems import describe
 
 router = APIRouter()
 
@@ -28,16 +29,6 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "Not JSON, or not a form", **_PROBLEM},
-    409: {"description": "The Idempotency-Key was used for another submission", **_PROBLEM},
-    411: {"description": "A multipart body without its length", **_PROBLEM},
-    413: {"description": "Larger than 64 KiB", **_PROBLEM},
-    415: {"description": "Another Content-Type", **_PROBLEM},
-    422: {"description": "Names every field that is wrong", **_PROBLEM},
-    503: {"description": "The database does not answer", **_PROBLEM},
-}
 _ACCEPTED: dict[str, Any] = {
     "description": "Kept; follows up even if this machine stops now",
     "content": {
@@ -57,7 +48,10 @@ _ACCEPTED: dict[str, Any] = {
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     202: _ACCEPTED,
     303: {"description": "A browser's form: to the confirmation page"},
-    **PROBLEMS,
+    **describe(
+        *(400, 409, 413, 415, 422, 503),
+        _409="The Idempotency-Key was used for another submission",
+    ),
 }
 
 
@@ -196,12 +190,22 @@ def list_forms(service: TheService) -> dict[str, Any]:
     }
 
 
-@router.get("/forms/contact", response_class=HTMLResponse, summary="The contact form")
+@router.get(
+    "/forms/contact",
+    response_class=HTMLResponse,
+    responses=describe(422),
+    summary="The contact form",
+)
 def contact_form(service: TheService, language: Language = None) -> Response:
     return _form_page(service, Kind.contact, language)
 
 
-@router.get("/forms/screening", response_class=HTMLResponse, summary="The screening form")
+@router.get(
+    "/forms/screening",
+    response_class=HTMLResponse,
+    responses=describe(422),
+    summary="The screening form",
+)
 def screening_form(service: TheService, language: Language = None) -> Response:
     return _form_page(service, Kind.screening, language)
 
@@ -239,7 +243,7 @@ def _form_page(
     "/forms/received/{submission_id}",
     response_class=HTMLResponse,
     summary="The page after a form: what happens next",
-    responses={404: {"description": "No such submission", **_PROBLEM}},
+    responses=describe(404, 422, 503, _404="No such submission"),
 )
 def received_page(service: TheService, submission_id: uuid.UUID) -> Response:
     with reading(service.engine) as session:

@@ -2,31 +2,50 @@
 because mail scanners follow links."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service
+from followup.domain.cadence import Audience
 from followup.domain.lead import LeadStatus, Outcome
 from followup.errors import AlreadyContacted, Conflict, Fault, Invalid, NotFound
 from followup.services import receiving, working
-from followup.store import deliveries, leads
+from followup.store import deliveries, leads, people
 from followup.store.db import reading, transaction
 from followup.store.models import Delivery, Lead
-from followup.web.deps import Body, TheService, read_body
+from followup.web.deps import Fields, TheForm, TheService
 from followup.web.page import render_page
+from followup.web.problems import describe
 
-router = APIRouter(default_response_class=HTMLResponse)
-
-TheForm = Annotated[Body, Depends(read_body)]
+_PAGE: dict[str, Any] = {"content": {"text/html": {}}}
 _GONE: dict[int | str, dict[str, Any]] = {
-    404: {"description": "The link is not valid or has expired"}
+    404: {"description": "The link is not valid or has expired", **_PAGE},
+    **describe(503),
+}
+_NO: dict[int | str, dict[str, Any]] = {
+    409: {"description": "Somebody else was first, or the lead is closed", **_PAGE},
+    **describe(400, 413, 415, 422),
+}
+_OUTCOME_FORM = {
+    "requestBody": {
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"outcome": {"enum": [*Outcome, ""]}},
+                }
+            }
+        }
+    }
 }
 
+router = APIRouter(default_response_class=HTMLResponse, responses=_GONE)
 
-@router.get("/act/{token}", summary="The link in a staff reminder: shows", responses=_GONE)
+
+@router.get("/act/{token}", summary="The link in a staff reminder: shows")
 def show_act(service: TheService, token: str) -> Response:
     try:
         with reading(service.engine) as session:
@@ -39,9 +58,14 @@ def show_act(service: TheService, token: str) -> Response:
     return _act_page(service, token, lead, state)
 
 
-@router.post("/act/{token}", summary="The link in a staff reminder: marks", responses=_GONE)
-def act(service: TheService, token: str, body: TheForm) -> Response:
-    outcome = _outcome(body)
+@router.post(
+    "/act/{token}",
+    summary="The link in a staff reminder: marks",
+    responses=_NO,
+    openapi_extra=_OUTCOME_FORM,
+)
+def act(service: TheService, token: str, fields: TheForm) -> Response:
+    outcome = _outcome(fields)
     try:
         with transaction(service.engine) as session:
             delivery, lead = _read_act(service, session, token)
@@ -60,9 +84,9 @@ def act(service: TheService, token: str, body: TheForm) -> Response:
     return _act_page(service, token, marked.lead, "marked")
 
 
-def _outcome(body: Body) -> Outcome:
+def _outcome(fields: Fields) -> Outcome:
     try:
-        return Outcome(body.fields.get("outcome") or Outcome.reached)
+        return Outcome(fields.get("outcome") or Outcome.reached)
     except ValueError:
         known = ", ".join(Outcome)
         raise Invalid(Fault("outcome", f"must be one of {known}")) from None
@@ -72,9 +96,17 @@ def _read_act(service: Service, session: Session, token: str) -> tuple[Delivery,
     """The delivery whose link this is, and its lead. Raises NotFound."""
     delivery_id = service.links.read_act(token, service.now())
     delivery = deliveries.find_delivery(session, delivery_id)
-    if delivery is None:
+    if delivery is None or _is_disabled(session, delivery):
         raise NotFound("this link is not valid")
     return delivery, leads.get_lead(session, delivery.lead_id)
+
+
+def _is_disabled(session: Session, delivery: Delivery) -> bool:
+    """Whether the recipient no longer works here: their links end with their token."""
+    person = people.find_by_name(session, delivery.recipient_name or "")
+    if person is None or person.disabled_at is None:
+        return False
+    return delivery.recipient in (person.email, person.phone)
 
 
 def _act_page(
@@ -99,7 +131,7 @@ def _gone(service: Service) -> HTMLResponse:
     return render_page(service, "gone.html", language=service.clinic.default_language, status=404)
 
 
-@router.get("/unsubscribe/{token}", summary="Asks before it stops mail", responses=_GONE)
+@router.get("/unsubscribe/{token}", summary="Asks before it stops mail")
 def show_unsubscribe(service: TheService, token: str) -> Response:
     try:
         language = _language_of(service, service.links.read_unsubscribe(token))
@@ -109,7 +141,9 @@ def show_unsubscribe(service: TheService, token: str) -> Response:
 
 
 @router.post(
-    "/unsubscribe/{token}", summary="Stops mail to this address (RFC 8058)", responses=_GONE
+    "/unsubscribe/{token}",
+    summary="Stops mail to this address (RFC 8058)",
+    responses=describe(413),
 )
 def unsubscribe(service: TheService, token: str) -> Response:
     """One click, no login; the same answer when it was done before."""
@@ -125,7 +159,7 @@ def unsubscribe(service: TheService, token: str) -> Response:
 def _language_of(service: Service, delivery_id: uuid.UUID) -> str:
     with reading(service.engine) as session:
         delivery = deliveries.find_delivery(session, delivery_id)
-        if delivery is None:
+        if delivery is None or delivery.audience is not Audience.patient:
             raise NotFound("this link is not valid")
         return service.clinic.language(leads.get_lead(session, delivery.lead_id).language)
 

@@ -1,6 +1,5 @@
 """Errors as `application/problem+json` (RFC 9457), each field that is wrong by its name."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 
 from followup.errors import AlreadyContacted, Conflict, Fault, FollowupError, Invalid, NotFound
@@ -22,7 +21,6 @@ TITLES: Mapping[int, str] = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
-    411: "Length required",
     413: "Too large",
     415: "Unsupported media type",
     422: "Not valid",
@@ -31,9 +29,55 @@ TITLES: Mapping[int, str] = {
     503: "Not available",
 }
 
+_MEANINGS: Mapping[int, str] = {
+    400: "The body is not JSON, or not a form",
+    401: "No valid bearer token",
+    403: "Not signed by Twilio",
+    404: "There is no such thing",
+    409: "The answer is no: something or somebody was first",
+    413: "Larger than 64 KiB",
+    415: "Another Content-Type",
+    422: "Names every field that is wrong",
+    503: "The database does not answer",
+}
 
-class Problem(Exception):
-    """An answer that is an error; raised by routes and their dependencies."""
+_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "problem"],
+                "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def describe(*statuses: int, **meanings: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's documentation says of its errors; `_404="…"` says it in other words."""
+    return {
+        status: {
+            "description": meanings.get(f"_{status}", _MEANINGS[status]),
+            "content": {"application/problem+json": {"schema": _SCHEMA}},
+        }
+        for status in statuses
+    }
+
+
+class Problem(HTTPException):
+    """An answer that is an error; raised by routes and their dependencies.
+
+    The framework's own kind of error, because it turns any other that comes up while it reads a
+    body into a 400.
+    """
 
     def __init__(
         self,
@@ -43,33 +87,35 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
+        super().__init__(status, detail, headers)
         self.faults = faults
-        self.headers = dict(headers or {})
         self.more = more
 
 
 def problem_response(problem: Problem) -> JSONResponse:
     content = {
         "type": "about:blank",
-        "title": TITLES.get(problem.status, "Error"),
-        "status": problem.status,
-        "detail": problem.detail,
+        "title": TITLES.get(problem.status_code, "Error"),
+        "status": problem.status_code,
+        "detail": _sendable(problem.detail),
         **({"errors": [_shown(fault) for fault in problem.faults]} if problem.faults else {}),
         **problem.more,
     }
     return JSONResponse(
         content,
-        status_code=problem.status,
+        status_code=problem.status_code,
         headers=problem.headers,
         media_type="application/problem+json",
     )
 
 
 def _shown(fault: Fault) -> dict[str, str]:
-    return {"field": fault.field, "problem": fault.problem}
+    return {"field": _sendable(fault.field), "problem": _sendable(fault.problem)}
+
+
+def _sendable(text: str) -> str:
+    """A field's name may come from the caller, with half of a surrogate pair in it."""
+    return text.encode(errors="replace").decode()
 
 
 def from_error(error: FollowupError) -> Problem:
@@ -83,6 +129,7 @@ def from_error(error: FollowupError) -> Problem:
         return Problem(409, str(error), contacted_by=error.contacted_by, contacted_at=contacted_at)
     if isinstance(error, Conflict):
         return Problem(409, str(error))
+    log.error("a request met a wrong setting", problem=str(error))
     return Problem(500, "the service is misconfigured; the log says how")
 
 
@@ -98,9 +145,12 @@ def add_handlers(app: FastAPI) -> None:
         return problem_response(from_error(error))
 
     @app.exception_handler(HTTPException)
-    def _http(_request: Request, error: HTTPException) -> JSONResponse:
-        detail = TITLES.get(error.status_code, str(error.detail))
-        return problem_response(Problem(error.status_code, detail, headers=error.headers))
+    def _http(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed(app, request, headers.get("Allow", ""))
+        detail = TITLES.get(error.status_code, "Error")
+        return problem_response(Problem(error.status_code, detail, headers=headers))
 
     @app.exception_handler(RequestValidationError)
     def _arguments(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -108,18 +158,27 @@ def add_handlers(app: FastAPI) -> None:
             Fault(".".join(str(part) for part in item["loc"][1:]) or "body", item["msg"])
             for item in error.errors()
         ]
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            return problem_response(Problem(400, "the body is not valid JSON"))
         return problem_response(Problem(422, "; ".join(map(str, faults)), faults))
 
-    @app.exception_handler(OperationalError)
-    def _database(_request: Request, error: OperationalError) -> JSONResponse:
-        cause = type(error.orig).__name__
-        log.error("the database did not answer", error=cause)
-        return problem_response(
-            Problem(503, "the database does not answer; try again", headers={"Retry-After": "5"})
-        )
+    for kind in (OperationalError, InterfaceError, TimeoutError):
+        app.add_exception_handler(kind, _no_database)
 
-    @app.exception_handler(Exception)
-    def _unexpected(_request: Request, error: Exception) -> JSONResponse:
-        number = uuid.uuid4().hex[:8]
-        log.error("a request failed", error=type(error).__name__, number=number)
-        return problem_response(Problem(500, f"unexpected; the log has it as {number}"))
+
+def _allowed(app: FastAPI, request: Request, known: str) -> str:
+    """Every method of the path (RFC 9110 §15.5.6); the framework names those of one route."""
+    path = getattr(request.scope.get("route"), "path", "")
+    methods = {name.upper() for name in app.openapi()["paths"].get(path, ())}
+    methods |= {name for name in known.split(", ") if name}
+    if "GET" in methods:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods))
+
+
+def _no_database(_request: Request, error: Exception) -> JSONResponse:
+    cause = type(getattr(error, "orig", error)).__name__
+    log.error("the database did not answer", error=cause)
+    return problem_response(
+        Problem(503, "the database does not answer; try again", headers={"Retry-After": "5"})
+    )

@@ -9,16 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from followup.bootstrap import Service
 from followup.services import receiving
 from followup.transports.twilio import STATUSES, is_signed
-from followup.web.deps import Body, TheService, read_body
-from followup.web.forms import PROBLEMS
-from followup.web.problems import Problem
+from followup.web.deps import TheForm, TheService
+from followup.web.problems import Problem, describe
 
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    **{status: PROBLEMS[status] for status in (400, 411, 413, 415, 503)},
-    403: PROBLEMS[422] | {"description": "Not signed by Twilio"},
-}
-
-router = APIRouter(prefix="/webhooks/twilio", responses=_ANSWERS)
+router = APIRouter(prefix="/webhooks/twilio", responses=describe(400, 403, 413, 415, 422, 503))
 
 _SILENCE = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 _FORM_BODY = {
@@ -33,9 +27,7 @@ _FORM_BODY = {
 }
 
 
-def signed_fields(
-    request: Request, service: TheService, body: Annotated[Body, Depends(read_body)]
-) -> Mapping[str, Any]:
+def signed_fields(request: Request, service: TheService, fields: TheForm) -> Mapping[str, Any]:
     """The form, if one of our tokens signed it for the public address. Problem 403 otherwise.
 
     The address is `PUBLIC_URL`'s, never the Host header's, which the caller chooses.
@@ -45,8 +37,7 @@ def signed_fields(
         url += f"?{request.url.query}"
     tokens = [token.get_secret_value() for token in service.settings.twilio_auth_tokens]
     signature = request.headers.get("x-twilio-signature", "")
-    fields = dict(body.fields)
-    if not body.is_form or not is_signed(tokens, url, fields, signature):
+    if not is_signed(tokens, url, fields, signature):
         raise Problem(403, "the signature is missing or not Twilio's")
     return fields
 
@@ -97,5 +88,6 @@ def _receive(service: Service, text: receiving.Text) -> None:
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
+    """The field as text that PostgreSQL can hold."""
     value = fields.get(name, "")
-    return value if isinstance(value, str) else ""
+    return value.replace("\x00", "") if isinstance(value, str) else ""

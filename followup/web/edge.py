@@ -1,0 +1,121 @@
+"""Around every route: no body is too large, no error escapes, headers stand, one line is logged."""
+
+import traceback
+import uuid
+from collections.abc import Mapping
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from followup.web.problems import Problem, problem_response
+
+log = structlog.get_logger()
+
+#: Bytes of a body; the longest legal form has about 12 KiB.
+BODY_LIMIT = 64 * 1024
+
+#: How much of the way to an unexpected error is logged.
+DEEPEST_PLACES = 12
+
+#: On every answer: answers hold personal data or secrets in their address, so nobody keeps them
+#: and nobody is told where the visitor came from.
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Edge:
+    """The outermost part of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await _Exchange(scope, receive, send).run(self._app)
+        else:
+            await self._app(scope, receive, send)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._method: str = scope["method"]
+        # RFC 9110 §9.1: who answers GET answers HEAD.
+        self._scope = {**scope, "method": "GET"} if self._method == "HEAD" else scope
+        self._receive, self._send = receive, send
+        self._read = 0
+        self._status: int | None = None
+
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            if _declared_length(self._scope) > BODY_LIMIT:
+                raise _too_large()
+            await app(self._scope, self._limited, self._answer)
+        except Problem as problem:
+            await self._fail(problem)
+        except Exception as error:  # the last resort: nothing of it may reach the caller or the log
+            await self._fail(_unexpected(error))
+        self._log()
+
+    async def _limited(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if self._read > BODY_LIMIT:
+            raise _too_large()
+        return message
+
+    async def _answer(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            known = {name.lower() for name, _ in message["headers"]}
+            added = [
+                (name.lower().encode(), value.encode())
+                for name, value in HEADERS.items()
+                if name.lower().encode() not in known
+            ]
+            message = {**message, "headers": [*message["headers"], *added]}
+        elif self._method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    async def _fail(self, problem: Problem) -> None:
+        if self._status is None:
+            await problem_response(problem)(self._scope, self._receive, self._answer)
+
+    def _log(self) -> None:
+        """With the route's pattern: a path may hold a token (promise P6)."""
+        log.info(
+            "answered",
+            method=self._method if self._method.isalpha() else "?",
+            route=self._scope["path"],
+            status=self._status,
+        )
+
+
+def _declared_length(scope: Scope) -> int:
+    """What Content-Length says; 0 without one, and more than any limit when it is absurd."""
+    text = dict(scope["headers"]).get(b"content-length", b"0")
+    if not text.isdigit():
+        return 0
+    return int(text) if len(text) < 10 else BODY_LIMIT + 1
+
+
+def _too_large() -> Problem:
+    return Problem(413, f"the body must have at most {BODY_LIMIT} bytes")
+
+
+def _unexpected(error: Exception) -> Problem:
+    """The log gets the places without messages or values, which might hold what somebody wrote."""
+    number = uuid.uuid4().hex[:8]
+    places = traceback.extract_tb(error.__traceback__)[-DEEPEST_PLACES:]
+    log.error(
+        "a request failed",
+        error=type(error).__name__,
+        number=number,
+        places=[f"{place.filename}:{place.lineno}" for place in places],
+    )
+    return Problem(500, f"unexpected; the log has it as {number}")
