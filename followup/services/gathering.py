@@ -39,6 +39,11 @@ class Gathering:
         site = self._planner.clinic.site(lead.site)
         return _facts(self._planner, self._known, row, lead, site, self._reserved_allowed)
 
+    def note_going(self, row: Delivery) -> None:
+        """Of one batch, the first text that goes to a number is the only one."""
+        if row.channel is Channel.sms and row.audience is Audience.patient:
+            self._known.add_texted(row)
+
 
 class _Known:
     """What the store knows of the batch's addresses."""
@@ -63,7 +68,6 @@ class _Known:
         self._consented: Collection[str] = (
             consents.list_consented(session, Channel.sms, numbers) if numbers else ()
         )
-        # Of one batch, the first text to a number goes and the second does not.
         self._texted = (
             deliveries.list_texted(session, numbers, now - FIRST_TEXT_EVERY) if numbers else set()
         )
@@ -77,10 +81,10 @@ class _Known:
         return any(text in self._consented for text in self._hashes[row.id])
 
     def was_texted(self, row: Delivery) -> bool:
-        was = any(text in self._texted for text in self._hashes[row.id])
-        if row.channel is Channel.sms and row.audience is Audience.patient:
-            self._texted.update(self._hashes[row.id])
-        return was
+        return any(text in self._texted for text in self._hashes[row.id])
+
+    def add_texted(self, row: Delivery) -> None:
+        self._texted.update(self._hashes[row.id])
 
 
 def _facts(

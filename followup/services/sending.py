@@ -65,6 +65,8 @@ class Sender:
     #: Reserved numbers may be texted, because the provider is on this machine.
     reserved_allowed: bool = False
     chance: Callable[[], float] = field(default=random.random)
+    #: Real seconds, for the lease; a demo's fast clock does not move them.
+    monotonic: Callable[[], float] = field(default=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def send_due(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> bool:
 
     Returns whether all was done. Any number of processes may do so at once.
     """
-    ends_at = time.monotonic() + RUN.total_seconds()
-    while time.monotonic() < ends_at:
+    ends_at = sender.monotonic() + RUN.total_seconds()
+    while sender.monotonic() < ends_at:
         if _send_batch(sender, lane, clock) < BATCH:
             return True
     return False
@@ -102,7 +104,7 @@ def send_due(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> bool:
 def _send_batch(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> int:
     """Returns how many rows were looked at."""
     claim = new_id()
-    claimed_at = time.monotonic()
+    claimed_at = sender.monotonic()
     taken, batch = _claim(sender, lane, claim, clock())
     if batch:
         calls = sender.threads[lane].map(lambda row: _call(sender, row, claimed_at), batch)
@@ -140,6 +142,7 @@ def _claim(
                 continue
             if message is not None:
                 _lease(session, row, claim, lease_until, now, noted(facts))
+                gathering.note_going(row)
                 claimed.append(_on_its_way(row, message))
         deliveries.plan(session, ahead)
         return len(rows), claimed
@@ -195,7 +198,7 @@ def _put_aside(
 ) -> None:
     if isinstance(verdict, Wait):
         if verdict.extends_expiry and row.expires_at is not None:
-            row.expires_at += verdict.until - row.due_at
+            row.expires_at += verdict.until - now
         row.due_at, row.reason = verdict.until, verdict.reason
         facts = {**facts, "until": verdict.until.isoformat()}
     elif isinstance(verdict, Skip):
@@ -221,7 +224,7 @@ def _on_its_way(row: Delivery, message: Outgoing) -> _Claimed:
 
 def _call(sender: Sender, row: _Claimed, claimed_at: float) -> _Outcome:
     """One call to a provider. A process that was frozen gives back what it may no longer send."""
-    left = LEASE.total_seconds() - (time.monotonic() - claimed_at)
+    left = LEASE.total_seconds() - (sender.monotonic() - claimed_at)
     transport = sender.transports.get(row.channel)
     if left < CALL_LIMIT.total_seconds() or transport is None:
         return _Returned()

@@ -135,6 +135,8 @@ def reopen(
     lead.contacted_at = lead.contacted_by = lead.outcome = lead.snoozed_until = None
     lead.episode += 1
     session.flush()
+    # A retry of what was in flight may wait; it would come beside what is planned now.
+    deliveries.cancel_planned(session, lead_id, Reason.contacted)
     planner.plan_ahead(session, lead, now)
     ledger.add_action(session, lead_id=lead_id, verb="reopened", by=by, at=now)
     return lead

@@ -44,7 +44,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._method: str = scope["method"]
-        # RFC 9110 §9.1: who answers GET answers HEAD.
+        # RFC 9110 §9.1: who answers GET answers HEAD. The server leaves the body out.
         self._scope = {**scope, "method": "GET"} if self._method == "HEAD" else scope
         self._receive, self._send = receive, send
         self._read = 0
@@ -78,8 +78,6 @@ class _Exchange:
                 if name.lower().encode() not in known
             ]
             message = {**message, "headers": [*message["headers"], *added]}
-        elif self._method == "HEAD":
-            message = {**message, "body": b""}
         await self._send(message)
 
     async def _fail(self, problem: Problem) -> None:
@@ -91,7 +89,7 @@ class _Exchange:
         log.info(
             "answered",
             method=self._method if self._method.isalpha() else "?",
-            route=self._scope["path"],
+            route=getattr(self._scope.get("route"), "path", "unknown"),
             status=self._status,
         )
 

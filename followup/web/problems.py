@@ -97,7 +97,7 @@ def problem_response(problem: Problem) -> JSONResponse:
         "type": "about:blank",
         "title": TITLES.get(problem.status_code, "Error"),
         "status": problem.status_code,
-        "detail": _sendable(problem.detail),
+        "detail": problem.detail,
         **({"errors": [_shown(fault) for fault in problem.faults]} if problem.faults else {}),
         **problem.more,
     }
@@ -110,12 +110,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def _shown(fault: Fault) -> dict[str, str]:
-    return {"field": _sendable(fault.field), "problem": _sendable(fault.problem)}
-
-
-def _sendable(text: str) -> str:
-    """A field's name may come from the caller, with half of a surrogate pair in it."""
-    return text.encode(errors="replace").decode()
+    return {"field": fault.field, "problem": fault.problem}
 
 
 def from_error(error: FollowupError) -> Problem:
