@@ -24,6 +24,7 @@ from pydantic import (
 
 from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
+from followup.domain.spoken import SPOKEN_LANGUAGES
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
 from followup.toml_file import Duration, key_path, problems_of, read_toml
 
@@ -262,6 +263,10 @@ def _key(location: tuple[str | int, ...]) -> str:
 
 def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
     """What no single key shows to be wrong."""
+    unspoken = set(clinic.languages) - set(SPOKEN_LANGUAGES)
+    if unspoken:
+        spoken = ", ".join(SPOKEN_LANGUAGES)
+        yield "clinic.languages", f"expected some of {spoken}, got {', '.join(sorted(unspoken))}"
     if clinic.default_language not in clinic.languages:
         yield "clinic.default_language", f"expected one of {', '.join(clinic.languages)}"
     ids = [site.id for site in clinic.sites]

@@ -1,7 +1,9 @@
 """What runs by the clock, and the shallow tasks behind it. A task is a doorbell: no payload."""
 
 import logging
+import signal
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from celery import Celery, signals
@@ -107,6 +109,22 @@ def warm_up(**_: Any) -> None:
     worker_sender()
     for site in service.clinic.sites:
         site.business_hours.next_open(service.now())
+
+
+@signals.beat_init.connect
+def end_between_rings(sender: Any, **_: Any) -> None:
+    """Have beat end after the ring that it is at.
+
+    Celery's own handler closes the connection and raises SystemExit; amid a ring, the closed
+    connection's error takes its place and beat goes on for ever.
+    """
+
+    def stop(*_: Any) -> None:
+        # Not from within the handler, which may have interrupted the logging that this does.
+        Thread(target=sender.stop).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 @signals.setup_logging.connect

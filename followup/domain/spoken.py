@@ -19,6 +19,9 @@ _MONTHS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+#: What promises can be said in; another language is added here and in the forms' words.
+SPOKEN_LANGUAGES = tuple(_DAYS)
+
 
 def promise_in_words(at: datetime, now: datetime, zone: ZoneInfo, language: str) -> str:
     """By when, as seen at `now` in the site's zone: `today by 4:30 PM`."""

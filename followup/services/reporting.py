@@ -178,12 +178,19 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
         "contacted": len(seconds),
         "seconds_to_contact": {
             "median": median(seconds) if seconds else None,
-            "p90": quantiles(seconds, n=10)[-1] if len(seconds) > 1 else None,
+            "p90": _p90(seconds),
         },
         "promise_kept": kept / len(times) if times else None,
         "deliveries": counts,
         "submissions": {status.value: count for status, count in by_status.items()},
     }
+
+
+def _p90(values: Sequence[float]) -> float | None:
+    """Nine of ten are at most that; never more than the largest."""
+    if len(values) < 2:
+        return next(iter(values), None)
+    return quantiles(values, n=10, method="inclusive")[-1]
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -17,11 +17,11 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.consent import Act, SuppressionReason
-from followup.domain.delivery import Reason, Status
+from followup.domain.delivery import Reason, Status, may_become
 from followup.domain.lead import LeadStatus, Outcome, Role
 from followup.domain.submission import Kind
 from followup.store.crypto import EncryptedJson, EncryptedText
@@ -252,6 +252,14 @@ class Delivery(Base):
     body: Mapped[str | None] = mapped_column(EncryptedText)
     #: Which wording, by name and version, was rendered.
     wording: Mapped[str | None] = mapped_column(String(120))
+
+    @validates("status")
+    def _only_forward(self, _name: str, status: Status) -> Status:
+        """A mistake of ours must not bring a delivery back to life."""
+        known: Status | None = self.status
+        if known is not None and known is not status and not may_become(known, status):
+            raise ValueError(f"a delivery that is {known} cannot become {status}")
+        return status
 
 
 class Decision(Base):

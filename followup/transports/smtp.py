@@ -122,7 +122,6 @@ class SmtpTransport:
     def _write(self, message: Outgoing) -> bytes:
         """The mail as it goes over the wire. What cannot be written was certainly not sent."""
         try:
-            message.to.encode("ascii")
             return build(message, self._sender, self._reply_to).as_bytes(policy=WIRE)
         except (ValueError, LookupError, MessageError) as error:
             raise PermanentFailure("no mail can be made of it", type(error).__name__) from None

@@ -45,7 +45,5 @@ def provider() -> Recording:
 
 
 @pytest.fixture
-def desk(
-    engine: Engine, provider: Recording, threads: dict[Lane, ThreadPoolExecutor]
-) -> Desk:
+def desk(engine: Engine, provider: Recording, threads: dict[Lane, ThreadPoolExecutor]) -> Desk:
     return Desk(engine, provider, threads)

@@ -94,9 +94,7 @@ def test_without_the_same_key_the_same_content_is_kept_twice(
 
 def test_the_two_forms_have_keys_of_their_own(engine: Engine) -> None:
     receive(engine)
-    intake.receive(
-        engine, clinic(), Kind.screening, ALICE, now=TUESDAY_TEN, idempotency_key="k1"
-    )
+    intake.receive(engine, clinic(), Kind.screening, ALICE, now=TUESDAY_TEN, idempotency_key="k1")
 
     assert len(kept(engine)) == 2
 

@@ -1,7 +1,7 @@
 """Who is owed what, where and when: the shipped cadence, lead by lead."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
@@ -11,9 +11,11 @@ from followup.domain.delivery import Status
 from followup.services import staffing
 from followup.services.planning import Planner
 from followup.store.db import transaction
+from followup.store.models import Lead
 from tests.schema import KEYRING
 from tests.services.cast import (
     ALICE,
+    BOB,
     FRONT_DESK,
     FRONT_DESK_PHONE,
     HOUR,
@@ -214,10 +216,11 @@ def test_staff_of_another_site_are_not_alerted(desk: Desk) -> None:
     desk.with_planner(replace(planner(), clinic=changed))
 
     here = desk.submit(ALICE)
-    there = desk.submit({**ALICE, "email": "b@example.com", "name": "B"}, location=elsewhere.sites[0])
+    there = desk.submit(BOB, location="manhattan-beach")
 
-    def alerted(lead: object) -> list[str]:
-        return [r.recipient for r in desk.rows(lead, step="alert", channel=Channel.email)]  # type: ignore[arg-type]
+    def alerted(lead: Lead) -> list[str]:
+        rows = desk.rows(lead, step="alert", channel=Channel.email)
+        return [row.recipient for row in rows]
 
     assert alerted(here) == [FRONT_DESK]
     assert sorted(alerted(there)) == [FRONT_DESK, "mb@example.com"]

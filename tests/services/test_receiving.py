@@ -1,6 +1,6 @@
 """Receipts never take a delivery a step back; a STOP silences its number at once, everywhere."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_receipts_in_any_order_never_step_back(
         desk.report(row, str(status), status)
         seen.append(now(desk, row).status)
 
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         assert after is before or after in TRANSITIONS[before]
     best = {DELIVERED, UNDELIVERED, FAILED} & set(statuses)
     assert seen[-1] in best
@@ -117,7 +117,7 @@ def test_receipts_at_once_end_in_the_last_state(desk: Desk) -> None:
     row = texted(desk)
     reports = [("sent", SENT), ("delivered", DELIVERED)] * 3
 
-    together(*[lambda one=one: desk.report(row, *one) for one in reports])  # type: ignore[misc]
+    together(*[lambda one=one: desk.report(row, *one) for one in reports])
 
     assert now(desk, row).status is DELIVERED
 

@@ -24,7 +24,7 @@ def lose(desk: Desk, channel: Channel, lane: Lane = Lane.ack) -> Delivery:
     desk.provider.answer = lambda _: LOST
     desk.send(lane)
     desk.provider.answer = lambda _: None
-    return desk.rows(lane=lane, channel=channel)[0]
+    return desk.rows(lane=lane, channel=channel, status=Status.unknown)[0]
 
 
 def ask(desk: Desk, row: Delivery) -> Delivery:
@@ -191,9 +191,7 @@ def test_a_callback_that_comes_while_the_provider_is_asked_wins(desk: Desk) -> N
     assert len(desk.provider.asked) == 1
 
 
-def test_an_unknown_outcome_is_asked_about_by_one_of_many(
-    desk: Desk, other_engine: Engine
-) -> None:
+def test_an_unknown_outcome_is_asked_about_by_one_of_many(desk: Desk, other_engine: Engine) -> None:
     row = lose(desk, Channel.sms)
     desk.change(desk.rows(lane=Lane.ack, channel=Channel.email)[0], ask_at=None)
     desk.let_asking_come()

@@ -131,9 +131,7 @@ def test_marks_and_claims_at_once_lose_nothing(desk: Desk, other_engine: Engine)
     def mark_all() -> None:
         for lead in leads:
             with transaction(other_engine) as session:
-                marked.append(
-                    working.mark_contacted(session, lead.id, by="Ann", now=desk.now)
-                )
+                marked.append(working.mark_contacted(session, lead.id, by="Ann", now=desk.now))
 
     together(mark_all, lambda: desk.send(), lambda: desk.send(Lane.reminder))
 
@@ -186,7 +184,7 @@ def test_of_many_who_mark_at_once_one_is_first_and_the_others_are_told(desk: Des
             return f"{told.contacted_by} was first"
 
     names = [f"Person {number}" for number in range(6)]
-    answers = together(*[lambda name=name: mark(name) for name in names])  # type: ignore[misc]
+    answers = together(*[lambda name=name: mark(name) for name in names])
 
     assert len(set(answers)) == 1
     assert verbs(desk, lead) == ["contacted"]
@@ -351,7 +349,7 @@ def test_reopened_plans_only_what_lies_ahead(desk: Desk) -> None:
     reopened = desk.reopen(lead)
 
     assert (reopened.status, reopened.episode) == (LeadStatus.open, 1)
-    assert reopened.contacted_at is reopened.contacted_by is reopened.outcome is None
+    assert {reopened.contacted_at, reopened.contacted_by, reopened.outcome} == {None}
     owed = {(row.step, row.occurrence) for row in desk.rows(lead, status=Status.planned)}
     assert owed == {("reminder", 4), ("not-forgotten", 1)}
     assert all(row.due_at > desk.now for row in desk.rows(lead, status=Status.planned))

@@ -1,0 +1,91 @@
+"""Runs commands in a directory of their own, on a store with the schema."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from followup.cli import main
+from followup.clinic import read_clinic
+from followup.config import PREFIX, Settings
+from followup.domain.submission import Kind
+from followup.services import intake, staffing
+from followup.services.planning import Planner
+from followup.store.db import make_engine, reading, transaction
+from followup.store.models import Lead
+from followup.templates import Templates
+from tests.cli.running import ALICE, ROOT, Ran, Run
+from tests.databases import SQLiteDatabases
+from tests.schema import ENCRYPTION_KEYS, KEYRING, create
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs one command in a directory of its own, with the shipped clinic and nothing set."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    monkeypatch.setenv(f"{PREFIX}CLINIC_FILE", str(ROOT / "clinic.toml"))
+    monkeypatch.setenv(f"{PREFIX}TEMPLATES_DIR", str(ROOT / "templates"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["followup", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        told = capsys.readouterr()
+        return Ran(status, told.out, told.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> SQLiteDatabases:
+    return SQLiteDatabases(tmp_path_factory.mktemp("template"), create)
+
+
+@pytest.fixture
+def engine(
+    databases: SQLiteDatabases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    """The store that the commands open: SQLite, for what they call is tested on both."""
+    database_url = databases.create(tmp_path, with_schema=True)
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", database_url)
+    monkeypatch.setenv(f"{PREFIX}ENCRYPTION_KEYS", ",".join(ENCRYPTION_KEYS))
+    made = make_engine(database_url, KEYRING)
+
+    yield made
+
+    made.dispose()
+
+
+@pytest.fixture(scope="module")
+def planner() -> Planner:
+    clinic = read_clinic(ROOT / "clinic.toml")
+    return Planner(clinic, Templates.read(ROOT / "templates", clinic).cadences, KEYRING)
+
+
+@pytest.fixture
+def lead(engine: Engine, planner: Planner) -> str:
+    """The reference of Alice's lead, which came in just now."""
+    now = datetime.now(UTC)
+    intake.receive(engine, planner.clinic, Kind.contact, ALICE, now=now)
+    intake.consume(engine, planner, now)
+    with reading(engine) as session:
+        return session.execute(select(Lead.reference)).scalar_one()
+
+
+@pytest.fixture
+def ana(engine: Engine) -> str:
+    """The token of Ana, who is of the staff."""
+    now = datetime.now(UTC)
+    with transaction(engine) as session:
+        made = staffing.add_person(
+            session, KEYRING, name="Ana", role=staffing.StaffRole.admin, now=now
+        )
+        return made.token

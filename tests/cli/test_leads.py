@@ -1,0 +1,88 @@
+"""`followup leads`: the lead in all its states, by reference or by id."""
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.cli.running import LOS_ANGELES, NOBODY, Run, one_line
+
+
+def test_leads_are_listed_and_shown(run: Run, lead: str) -> None:
+    listed = run("leads", "list", "--json").json
+    shown = run("leads", "show", lead, "--json").json
+
+    assert [one["reference"] for one in listed] == [lead]
+    assert shown.items() >= listed[0].items()
+    assert {"submissions", "consents", "decisions", "deliveries", "actions"} <= shown.keys()
+    assert run("leads", "show", shown["id"], "--json").json["reference"] == lead
+    assert lead in run("leads", "list").out
+    assert "acknowledgement 1" in run("leads", "show", lead).out
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        pytest.param(["--status", "open"], 1, id="open"),
+        pytest.param(["--status", "contacted"], 0, id="contacted"),
+        pytest.param(["--overdue"], 0, id="overdue"),
+    ],
+)
+def test_leads_are_filtered(run: Run, lead: str, options: list[str], count: int) -> None:
+    assert len(run("leads", "list", *options, "--json").json) == count
+
+
+@pytest.mark.parametrize(
+    ("command", "which"),
+    [("show", "Z9Z9"), ("show", NOBODY), ("contacted", "x" * 50), ("attempt", NOBODY)],
+)
+def test_a_lead_that_does_not_exist_is_a_no(
+    run: Run, engine: Engine, command: str, which: str
+) -> None:
+    ran = run("leads", command, which)
+
+    assert ran.status == 1
+    assert one_line(ran) == f"followup: there is no lead {which}"
+
+
+def test_contacted_cancels_once_and_tells_another_who_was_first(run: Run, lead: str) -> None:
+    first = run("leads", "contacted", lead.lower(), "--by", "Ana", "--outcome", "booked", "--json")
+    again = run("leads", "contacted", lead, "--by", "Ana", "--json")
+    other = run("leads", "contacted", lead, "--by", "Ben")
+
+    assert first.json["lead"].items() >= {"status": "contacted", "outcome": "booked"}.items()
+    assert first.json["cancelled"] > 0
+    assert first.json["in_flight"] == []
+    assert again.json == first.json
+    assert other.status == 1
+    assert one_line(other) == "followup: already marked contacted by Ana"
+
+
+def test_an_attempt_rests_the_reminders_and_a_contacted_lead_has_none(run: Run, lead: str) -> None:
+    attempted = run("leads", "attempt", lead, "--by", "Ana")
+    run("leads", "contacted", lead, "--by", "Ana")
+
+    assert re.match(rf"{lead}: reminders rest until \w{{3}} \d{{4}}-", attempted.out)
+    assert run("leads", "attempt", lead, "--by", "Ana").status == 1
+
+
+def test_reopen_opens_what_is_closed_only(run: Run, lead: str) -> None:
+    assert run("leads", "reopen", lead).status == 1
+    run("leads", "contacted", lead)
+
+    assert run("leads", "reopen", lead).out == f"{lead} is open again\n"
+    assert run("leads", "show", lead, "--json").json["status"] == "open"
+
+
+def test_a_snooze_lies_ahead(run: Run, lead: str) -> None:
+    next_week = (datetime.now(LOS_ANGELES) + timedelta(days=7)).strftime("%Y-%m-%dT10:00:00")
+
+    snoozed = run("leads", "snooze", lead, next_week)
+    refused = run("leads", "snooze", lead, "2020-01-01")
+
+    assert (
+        f"reminders rest until {datetime.fromisoformat(next_week):%a %Y-%m-%d 10:00}" in snoozed.out
+    )
+    assert refused.status == 2
+    assert one_line(refused).startswith("followup: until: must be in the future")

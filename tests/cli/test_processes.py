@@ -1,0 +1,97 @@
+"""Commands that look at the whole: migrate and doctor."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from followup.config import PREFIX
+from tests.cli.running import Run, one_line
+from tests.schema import ENCRYPTION_KEYS
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///{directory}/f.db", "postgresql://127.0.0.1:1/followup"],
+    ids=["empty", "gone"],
+)
+def test_a_database_that_cannot_be_used_is_named_in_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("FOLLOWUP_DATABASE_URL", url.format(directory=tmp_path))
+    monkeypatch.setenv("FOLLOWUP_ENCRYPTION_KEYS", ENCRYPTION_KEYS[0])
+
+    ran = run("leads", "list")
+
+    assert ran.status == 2
+    assert one_line(ran).startswith("followup: FOLLOWUP_DATABASE_URL: cannot use the database")
+
+
+def test_migrate_may_be_run_again(run: Run, engine: Engine) -> None:
+    assert run("migrate").status == run("migrate").status == 0
+
+
+def test_commands_find_the_store_of_followup_up(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".followup").mkdir()
+    (tmp_path / ".followup" / "up.env").write_text(
+        f"FOLLOWUP_DATABASE_URL='sqlite:///{tmp_path}/f.db'\n"
+        f"FOLLOWUP_ENCRYPTION_KEYS='{ENCRYPTION_KEYS[0]}'\n"
+    )
+
+    assert run("migrate").status == 0
+    assert run("leads", "list", "--json").json == []
+    assert one_line(run("worker")).startswith("followup: missing settings: FOLLOWUP_DATABASE_URL")
+
+
+def test_doctor_finds_nothing_wrong_with_a_whole_installation(
+    run: Run, engine: Engine, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "BROKER_URL": broker_url,
+        "SECRET_KEYS": "tests-only-" + "0123456789abcdef" * 2,
+        "SMTP_URL": "smtp://127.0.0.1:8026",
+        "EMAIL_FROM": "hello@example.com",
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TWILIO_AUTH_TOKENS": "token",
+        "TWILIO_FROM": "+19495550100",
+    }.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+    ran = run("doctor", "--json")
+
+    assert ran.status == 0
+    assert ran.json["ok"] is True
+    assert {one["check"] for one in ran.json["checks"]} == {
+        *("settings", "clinic and templates", "database", "broker", "providers")
+    }
+    assert run("doctor").out.count("ok  ") == 5
+
+
+def test_doctor_names_each_thing_that_is_wrong(run: Run) -> None:
+    ran = run("doctor", "--json")
+
+    assert ran.status == 1
+    assert ran.json["ok"] is False
+    wrong = {one["check"]: one["says"] for one in ran.json["checks"] if not one["ok"]}
+    assert wrong.keys() == {"settings", "database", "broker", "providers"}
+    assert all("FOLLOWUP_" in says for says in wrong.values())
+
+
+def test_doctor_tells_of_migrations_that_are_missing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLLOWUP_DATABASE_URL", f"sqlite:///{tmp_path}/f.db")
+    monkeypatch.setenv("FOLLOWUP_ENCRYPTION_KEYS", ENCRYPTION_KEYS[0])
+
+    assert "FAIL  database: migrations are missing" in run("doctor").out
+
+
+def test_doctor_survives_a_setting_that_cannot_be_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLLOWUP_PORT", "http")
+
+    ran = run("doctor")
+
+    assert ran.status == 1
+    assert ran.out.startswith("FAIL  settings: FOLLOWUP_PORT ")

@@ -1,0 +1,108 @@
+"""Who of the staff may act: tokens are shown once, kept as hashes, renewed and withdrawn."""
+
+import pytest
+from sqlalchemy import Engine, text
+
+from followup.errors import Conflict, Invalid, NotFound
+from followup.services import staffing
+from followup.services.staffing import Credential, StaffRole
+from followup.store import people
+from followup.store.db import reading, transaction
+from tests.schema import KEYRING
+from tests.services.cast import TUESDAY_TEN
+
+
+def add(engine: Engine, name: str = "Ann Lee", **changes: str) -> Credential:
+    with transaction(engine) as session:
+        return staffing.add_person(
+            session, KEYRING, name=name, role=StaffRole.staff, now=TUESDAY_TEN, **changes
+        )
+
+
+def owner(engine: Engine, token: str) -> str | None:
+    with reading(engine) as session:
+        person = staffing.find_by_token(session, token)
+        return person.name if person else None
+
+
+def test_a_person_is_known_by_the_token(engine: Engine) -> None:
+    ann, ben = add(engine), add(engine, "Ben")
+
+    assert owner(engine, ann.token) == "Ann Lee"
+    assert owner(engine, ben.token) == "Ben"
+    assert ann.token != ben.token
+
+
+@pytest.mark.parametrize("token", ["", "fu_", "fu_wrong", "null"])
+def test_a_wrong_token_is_nobodys(engine: Engine, token: str) -> None:
+    add(engine)
+
+    assert owner(engine, token) is None
+
+
+def test_the_token_itself_is_not_kept(engine: Engine) -> None:
+    token = add(engine).token
+
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM staff")).one()
+
+    assert not any(token in str(value) for value in row)
+    assert len(token) > 40
+
+
+def test_addresses_are_kept_in_normal_form(engine: Engine) -> None:
+    person = add(engine, email="ann@EXAMPLE.com", phone="(949) 555-0111").person
+
+    assert (person.email, person.phone) == ("ann@example.com", "+19495550111")
+    assert person.phone_hash == KEYRING.hash("+19495550111")
+
+
+def test_a_name_is_trimmed_and_somebodys_own(engine: Engine) -> None:
+    add(engine, "  Ann   Lee ")
+
+    with pytest.raises(Conflict, match="Ann Lee"):
+        add(engine, "Ann Lee")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        pytest.param({"name": "  "}, "name", id="no name"),
+        pytest.param({"name": "A" * 201}, "name", id="a name that is too long"),
+        pytest.param({"email": "nonsense"}, "email", id="no email"),
+        pytest.param({"phone": "12"}, "phone", id="no phone"),
+    ],
+)
+def test_what_is_wrong_with_a_person_is_named(
+    engine: Engine, changes: dict[str, str], field: str
+) -> None:
+    with pytest.raises(Invalid, match=field):
+        add(engine, **changes)
+
+    with reading(engine) as session:
+        assert people.list_people(session) == []
+
+
+def test_a_new_token_replaces_the_old_one(engine: Engine) -> None:
+    old = add(engine).token
+
+    with transaction(engine) as session:
+        new = staffing.renew_token(session, "Ann Lee").token
+
+    assert owner(engine, old) is None
+    assert owner(engine, new) == "Ann Lee"
+
+
+def test_who_is_disabled_may_not_act_nor_get_a_new_token(engine: Engine) -> None:
+    token = add(engine).token
+    with transaction(engine) as session:
+        staffing.disable(session, "Ann Lee", TUESDAY_TEN)
+
+    assert owner(engine, token) is None
+    with pytest.raises(Conflict, match="disabled"), transaction(engine) as session:
+        staffing.renew_token(session, "Ann Lee")
+
+
+def test_a_name_that_nobody_has_is_not_found(engine: Engine) -> None:
+    with pytest.raises(NotFound, match="Nobody"), transaction(engine) as session:
+        staffing.disable(session, "Nobody", TUESDAY_TEN)
