@@ -147,6 +147,8 @@ def test_a_phone_is_shown_as_people_read_it(e164: str, read: str) -> None:
                      id="promise"),
         pytest.param("messages_per_request = 3", "messages_per_request = 0",
                      "clinic.messages_per_request: expected greater than", id="no messages"),
+        pytest.param('languages = ["en", "es"]', 'languages = ["en", "es", "fr"]',
+                     "clinic.languages: expected some of en, es, got fr", id="unspoken"),
         pytest.param('default_language = "en"', 'default_language = "fr"',
                      "clinic.default_language: expected one of en, es", id="default language"),
         pytest.param('default_site = "newport-beach"', 'default_site = "venice"',
