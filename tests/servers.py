@@ -40,6 +40,7 @@ class Server(ABC):
 
     stop_signal = signal.SIGTERM
     kill_signal = signal.SIGKILL
+    start_timeout_seconds = START_TIMEOUT_SECONDS
     #: The account to run as; None is our own.
     user: str | None = None
 
@@ -94,7 +95,7 @@ class Server(ABC):
         return self.directory / "server.log"
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + self.start_timeout_seconds
         while not self._answers():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(POLL_SECONDS)
