@@ -1,0 +1,90 @@
+"""The API over real databases: SQLite for every rule, PostgreSQL too for what it may do apart."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stderr
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from fastapi.testclient import TestClient
+
+from followup.bell import Bell
+from followup.bootstrap import Service, configure_logging, open_service
+from followup.store.db import make_engine
+from followup.web.app import create_app
+from tests.databases import Databases
+from tests.schema import KEYRING
+from tests.web.caller import NOW, SETTINGS, Caller, Open, StillClock
+
+
+@pytest.fixture(scope="session")
+def _read_service() -> Service:
+    """The clinic, cadences and pages, read once; each test's own has another engine and clock."""
+    settings = SETTINGS.model_copy(update={"database_url": "sqlite:///never-opened.db"})
+    return open_service(settings)
+
+
+@pytest.fixture(scope="session")
+def _http(_read_service: Service) -> Iterator[TestClient]:
+    """One application for all tests, because it describes its routes when it is first called."""
+    app = create_app(_read_service, Bell(lambda _lane: None))
+    with TestClient(app, follow_redirects=False) as http:
+        yield http
+
+
+@pytest.fixture
+def open_api(_read_service: Service, _http: TestClient) -> Iterator[Open]:
+    with ExitStack() as stack:
+
+        def open_api(url: str) -> Caller:
+            clock, rings = StillClock(NOW), list[str]()
+            engine, bell = make_engine(url, KEYRING), Bell(rings.append)
+            bell.start()
+            stack.callback(engine.dispose)
+            stack.callback(bell.stop)
+            service = replace(_read_service, engine=engine, clock=clock)
+            app: Any = _http.app
+            app.state.service, app.state.bell = service, bell
+            _http.cookies.clear()
+            return Caller(_http, service, clock, rings)
+
+        yield open_api
+
+
+@pytest.fixture
+def api(open_api: Open, tmp_path: Path, _databases: Callable[[str], Databases]) -> Caller:
+    return open_api(_databases("sqlite").create(tmp_path, with_schema=True))
+
+
+@pytest.fixture
+def api_everywhere(open_api: Open, database_url: str) -> Caller:
+    """On each kind of database."""
+    return open_api(database_url)
+
+
+@pytest.fixture
+def dana(api: Caller) -> dict[str, str]:
+    """Dana of the staff: the headers of her requests."""
+    return api.staff("Dana")
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """What the service has logged, logging as it does in production."""
+    configured, lines = structlog.get_config(), StringIO()
+    with redirect_stderr(lines):
+        configure_logging(SETTINGS)
+    (ours,) = logging.root.handlers
+    # Loggers outlive the test, and would go on in this way.
+    structlog.configure(cache_logger_on_first_use=False)
+    # The client's own, who is the caller here.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+    yield lines.getvalue
+
+    structlog.configure(**configured)
+    logging.root.removeHandler(ours)
