@@ -8,13 +8,8 @@ from typing import Any
 
 from celery import Celery, signals
 
-from followup.bootstrap import (
-    RING_EXPIRES_SECONDS,
-    celery_settings,
-    configure_logging,
-    worker_sender,
-    worker_service,
-)
+from followup.bootstrap import configure_logging, worker_sender, worker_service
+from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
 from followup.config import read_settings
 from followup.domain.cadence import Lane
 from followup.gate import Gate

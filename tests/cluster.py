@@ -24,8 +24,8 @@ from tests.servers import NativeRedis, PostgreSQL, Server, find_free_port, find_
 from tests.waiting import eventually
 
 #: How every worker and beat is checked; `NODE` finds whom.
-PING = "celery -A followup.tasks inspect ping --timeout 5"
-NODE = re.compile(rf"^{re.escape(PING)} -d ([\w-]+)@\$HOSTNAME$")
+PROBE = "python -m followup.probe"
+NODE = re.compile(rf"^{re.escape(PROBE)} ([\w-]+)@\$HOSTNAME$")
 
 #: What a shell and `env` say of a program that is not there.
 PROGRAM_MISSING = 127
@@ -176,17 +176,14 @@ class Cluster:
                 self._services[name] = self._stack.enter_context(service)
 
     def wait_until_all_answer(self, within: float) -> None:
-        """The API, and then every node of Celery in one check: each check costs seconds."""
+        """The API, and then every service by its own check."""
         eventually(self._api_listens, within)
-        checks = [check_command(self._definitions[name])[-1] for name in self._services]
-        waiting = {found[1] for check in checks if (found := NODE.search(check))}
+        waiting = list(self._services)
 
         def is_none_left() -> bool:
             for service in self._services.values():
                 service.demand_running()
-            asked = ",".join(f"{node}@$HOSTNAME" for node in sorted(waiting))
-            done = self._run(["/bin/sh", "-c", f"{PING} -d {asked}"], "worker-ack")
-            waiting.difference_update(re.findall(r"^->  (\S+)@\S+: OK$", done.stdout, re.MULTILINE))
+            waiting[:] = [name for name in waiting if not self._is_healthy(name)]
             return not waiting
 
         eventually(is_none_left, within)

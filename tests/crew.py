@@ -14,7 +14,8 @@ from typing import Self
 from celery import Celery
 from sqlalchemy import select, update
 
-from followup.bootstrap import Clock, celery_settings, open_service
+from followup.bootstrap import Clock, open_service
+from followup.celery_settings import celery_settings
 from followup.config import PREFIX, Settings
 from followup.domain.cadence import Channel, Lane
 from followup.domain.submission import Kind
@@ -106,6 +107,8 @@ class Crew:
             now=Clock(START, anchor).now,
         )
         self._environment = {
+            # What a program says is what shows that it is ready.
+            "PYTHONUNBUFFERED": "1",
             "FOLLOWUP_DATABASE_URL": f"sqlite:///{directory / 'followup.db'}",
             "FOLLOWUP_BROKER_URL": broker_url,
             "FOLLOWUP_PORT": str(self._port),

@@ -16,15 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from followup import local
 from followup.bell import Bell
-from followup.bootstrap import (
-    QUEUES,
-    RING_EXPIRES_SECONDS,
-    Clock,
-    celery_settings,
-    configure_logging,
-    make_transports,
-    open_service,
-)
+from followup.bootstrap import Clock, configure_logging, make_transports, open_service
+from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS, celery_settings
 from followup.cli.opening import ENV_FILE, AsJson, open_store, own_settings, print_json
 from followup.clinic import read_clinic
 from followup.config import PREFIX, SENDING, SERVING, STORING, Settings, read_settings

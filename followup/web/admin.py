@@ -37,9 +37,20 @@ Note = Annotated[str, Field(max_length=2000), _Storable] | None
 
 
 class _Body(BaseModel):
-    """Staff's bodies are small and exact: an unknown field is an error."""
+    """What staff send is small and exact: an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Filters(_Body):
+    """Of the list; a filter that is spelled wrong must not show everybody."""
+
+    status: LeadStatus | None = None
+    overdue: bool | None = None
+    kind: Kind | None = None
+    reference: Annotated[str, Field(max_length=20, pattern="^[A-Za-z0-9 ]*$")] | None = None
+    submission: uuid.UUID | None = None
+    cursor: uuid.UUID | None = None
 
 
 class ContactedBody(_Body):
@@ -65,27 +76,11 @@ class ReopenBody(_Body):
 
 @router.get("/leads", summary="Leads, newest first")
 def list_leads(
-    service: TheService,
-    _person: ThePerson,
-    status: LeadStatus | None = None,
-    overdue: bool | None = None,
-    kind: Kind | None = None,
-    reference: Annotated[Annotated[str, _Storable] | None, Query(max_length=20)] = None,
-    submission: uuid.UUID | None = None,
-    cursor: uuid.UUID | None = None,
+    service: TheService, _person: ThePerson, filters: Annotated[Filters, Query()]
 ) -> dict[str, Any]:
     now = service.now()
     with reading(service.engine) as session:
-        page, next_cursor = reporting.list_page(
-            session,
-            now,
-            status=status,
-            overdue=overdue,
-            kind=kind,
-            reference=reference,
-            submission=submission,
-            cursor=cursor,
-        )
+        page, next_cursor = reporting.list_page(session, now, **filters.model_dump())
         return {
             "items": [reporting.show_lead(lead, now) for lead in page],
             "next_cursor": next_cursor,

@@ -150,7 +150,10 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def _arguments(_request: Request, error: RequestValidationError) -> JSONResponse:
         faults = [
-            Fault(".".join(str(part) for part in item["loc"][1:]) or "body", item["msg"])
+            Fault(
+                ".".join(str(part) for part in item["loc"][1:]) or "body",
+                item["msg"].removeprefix("Value error, "),
+            )
             for item in error.errors()
         ]
         if any(item["type"] == "json_invalid" for item in error.errors()):

@@ -1,0 +1,250 @@
+"""The wiring: the clock, what Celery is told, and which concrete thing serves which channel."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from followup.bootstrap import Clock, Service, make_sender, open_service
+from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS, celery_settings
+from followup.config import Settings
+from followup.domain.cadence import Channel, Lane
+from followup.errors import Misconfigured
+from followup.services.sending import BATCH, LEASE, RUN
+from followup.transports.base import CALL_LIMIT
+from followup.transports.smtp import SmtpTransport
+from followup.transports.twilio import TwilioTransport
+from tests.schema import ENCRYPTION_KEYS
+
+ROOT = Path(__file__).parent.parent
+START = datetime(2026, 11, 23, 9, tzinfo=timezone(timedelta(hours=-8)))
+REDIS = ("redis://127.0.0.1/0", "rediss://127.0.0.1/0", "redis+socket:///s?virtual_host=0")
+AMQP = ("amqp://127.0.0.1//", "amqps://127.0.0.1//")
+
+
+@pytest.mark.parametrize(
+    ("rate", "passed", "expected"),
+    [
+        (1, 0, datetime(2026, 11, 23, 17, tzinfo=UTC)),
+        (1, 90, datetime(2026, 11, 23, 17, 1, 30, tzinfo=UTC)),
+        (720, 120, datetime(2026, 11, 24, 17, tzinfo=UTC)),
+        (0.5, 120, datetime(2026, 11, 23, 17, 1, tzinfo=UTC)),
+        (720, -5, datetime(2026, 11, 23, 16, tzinfo=UTC)),
+    ],
+    ids=["at the anchor", "real rate", "a day in two minutes", "slower", "before the anchor"],
+)
+def test_a_demos_clock_runs_from_its_start_at_its_rate(
+    monkeypatch: pytest.MonkeyPatch, rate: float, passed: float, expected: datetime
+) -> None:
+    anchor = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: anchor + passed)
+
+    now = Clock(START, anchor, rate).now()
+
+    assert now == expected
+    assert now.tzinfo is UTC
+
+
+@pytest.mark.parametrize("given", [(None, None), (START, None), (None, 1_000.0)])
+def test_without_a_demo_it_is_now(given: tuple[datetime | None, float | None]) -> None:
+    before = datetime.now(UTC)
+
+    assert before <= Clock(*given).now() <= datetime.now(UTC)
+
+
+def told(broker_url: str, *, rings_only: bool = False) -> dict[str, Any]:
+    settings = Settings.model_validate({"broker_url": broker_url})
+    return celery_settings(settings, rings_only=rings_only)
+
+
+@pytest.mark.parametrize("broker_url", [*REDIS, *AMQP])
+def test_a_message_is_a_doorbell_whatever_the_broker(broker_url: str) -> None:
+    settings = told(broker_url)
+
+    assert {name: settings[name] for name in DOORBELLS} == DOORBELLS
+
+
+DOORBELLS: dict[str, object] = {
+    "result_backend": None,
+    "task_ignore_result": True,
+    "task_store_errors_even_if_ignored": False,
+    "accept_content": ["json"],
+    "task_serializer": "json",
+    "enable_utc": True,
+    "timezone": "UTC",
+    "task_acks_late": False,
+    "task_reject_on_worker_lost": False,
+    "task_create_missing_queues": False,
+    "worker_prefetch_multiplier": 1,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "beat_scheduler": "celery.beat:Scheduler",
+    "beat_max_loop_interval": 1,
+}
+
+
+@pytest.mark.parametrize("broker_url", [*REDIS, *AMQP])
+def test_each_queue_has_a_routing_key_of_its_own(broker_url: str) -> None:
+    queues = told(broker_url)["task_queues"]
+
+    assert [(queue.name, queue.routing_key) for queue in queues] == [(q, q) for q in QUEUES]
+    assert told(broker_url)["task_default_queue"] in QUEUES
+
+
+def test_there_is_a_queue_for_each_lane_and_for_what_is_no_lane() -> None:
+    assert set(QUEUES) == {*Lane, "intake", "upkeep"}
+
+
+@pytest.mark.parametrize("broker_url", REDIS)
+def test_no_wait_for_a_redis_is_without_end(broker_url: str) -> None:
+    settings = told(broker_url)
+    options = settings["broker_transport_options"]
+
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (5, 3)
+    assert options["health_check_interval"] == 10
+    assert options["global_keyprefix"] == "followup:"
+    assert options["visibility_timeout"] == 300
+    assert "retry_on_timeout" not in options
+    assert settings["broker_pool_acquire_timeout"] == 5
+    assert settings["worker_disable_prefetch"] is True
+    assert "broker_heartbeat" not in settings
+
+
+@pytest.mark.parametrize("broker_url", AMQP)
+def test_rabbitmq_confirms_what_it_took_and_keeps_it_on_several_nodes(broker_url: str) -> None:
+    settings = told(broker_url)
+
+    assert settings["broker_transport_options"] == {"confirm_publish": True}
+    assert settings["broker_heartbeat"] == 30
+    assert settings["worker_disable_prefetch"] is False
+    assert {str(queue.queue_arguments) for queue in settings["task_queues"]} == {
+        str({"x-queue-type": "quorum"})
+    }
+
+
+def test_the_bell_of_the_api_gives_up_at_once() -> None:
+    settings = told(REDIS[0], rings_only=True)
+    options = settings["broker_transport_options"]
+
+    assert set(settings["task_publish_retry_policy"].values()) == {0}
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (1, 1)
+    assert settings["broker_pool_acquire_timeout"] == 1
+
+
+def test_the_times_of_a_run_fit_into_each_other() -> None:
+    limit = timedelta(seconds=told(REDIS[0])["task_time_limit"])
+
+    assert CALL_LIMIT < LEASE
+    assert limit > RUN + CALL_LIMIT
+    # Whoever held a row is dead when the provider is first asked, 60 s after the lease ran out.
+    assert limit < LEASE + timedelta(seconds=60)
+    assert RUN.total_seconds() > RING_EXPIRES_SECONDS
+
+
+def settings_of(directory: Path, **fields: Any) -> Settings:
+    values: dict[str, Any] = {
+        "database_url": f"sqlite:///{directory / 'new' / 'followup.db'}",
+        "broker_url": REDIS[0],
+        "clinic_file": ROOT / "clinic.toml",
+        "templates_dir": ROOT / "templates",
+        "secret_keys": "tests-only-" * 4,
+        "encryption_keys": ",".join(ENCRYPTION_KEYS),
+        "smtp_url": "smtp://127.0.0.1:1",
+        "email_from": "Harbor Light Wellness <hello@example.com>",
+        "twilio_account_sid": "ACsandbox0000000000000000000000001",
+        "twilio_auth_tokens": "the-new-one,the-old-one",
+        "twilio_from": "+19495550100",
+        "twilio_api_url": "http://127.0.0.1:1",
+    }
+    return Settings.model_validate(values | fields)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bootstrap")
+
+
+@pytest.fixture(scope="module")
+def service(directory: Path) -> Service:
+    """Read once; what a test changes are the settings of its own copy."""
+    return open_service(settings_of(directory))
+
+
+def test_opening_the_service_reaches_no_server(service: Service, directory: Path) -> None:
+    assert service.clinic.name == "Harbor Light Wellness"
+    assert not (directory / "new" / "followup.db").exists()
+
+
+def test_a_service_without_a_database_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="FOLLOWUP_DATABASE_URL"):
+        open_service(settings_of(tmp_path, database_url=None))
+
+
+def test_each_channel_has_its_transport_and_each_lane_its_threads(service: Service) -> None:
+    sender = make_sender(service)
+
+    assert isinstance(sender.transports[Channel.email], SmtpTransport)
+    assert isinstance(sender.transports[Channel.sms], TwilioTransport)
+    threads = {lane: pool._max_workers for lane, pool in sender.threads.items()}
+    assert threads == dict.fromkeys(Lane, BATCH)
+
+
+@pytest.mark.parametrize("name", ["smtp_url", "email_from", "twilio_auth_tokens"])
+def test_who_cannot_send_says_which_setting_is_missing(
+    service: Service, directory: Path, name: str
+) -> None:
+    settings = settings_of(directory, **{name: "" if name.endswith("s") else None})
+
+    with pytest.raises(Misconfigured, match=f"FOLLOWUP_{name.upper()}"):
+        make_sender(replace(service, settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("fields", "allowed"),
+    [
+        ({}, True),
+        ({"twilio_account_sid": "AC" + "0" * 32, "twilio_api_url": None}, False),
+    ],
+    ids=["a sandbox on this machine", "the real provider"],
+)
+def test_reserved_numbers_are_texted_only_where_nothing_leaves_the_machine(
+    service: Service, directory: Path, fields: dict[str, Any], allowed: bool
+) -> None:
+    sender = make_sender(replace(service, settings=settings_of(directory, **fields)))
+
+    assert sender.reserved_allowed is allowed
+
+
+LOGS = """
+import logging, structlog
+from followup.bootstrap import configure_logging
+from followup.config import Settings
+configure_logging(Settings(log_format="json"))
+structlog.get_logger().warning("a channel is misconfigured", channel="sms")
+logging.getLogger("elsewhere").error("a sentence of %s", "another library")
+logging.getLogger("celery.app.trace").info("one line a ring")
+logging.getLogger("twilio.http_client").info("To=+14155550101")
+structlog.get_logger().debug("too small")
+"""
+
+
+def test_logs_are_json_lines_without_the_noise_of_each_ring_and_without_numbers() -> None:
+    imports = "import followup.transports.twilio\n"
+    done = subprocess.run(
+        (sys.executable, "-c", imports + LOGS), capture_output=True, text=True, check=True
+    )
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["level"], line["event"]) for line in lines] == [
+        ("warning", "a channel is misconfigured"),
+        ("error", "a sentence of another library"),
+    ]
+    assert lines[0]["channel"] == "sms"
+    assert done.stdout == ""

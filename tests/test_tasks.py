@@ -1,0 +1,205 @@
+"""Doorbells through real brokers and real processes, whatever is killed in between."""
+
+import json
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from urllib.request import Request, urlopen
+
+import pytest
+
+from followup import tasks
+from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS
+from followup.domain.cadence import Lane
+from followup.domain.delivery import Status
+from tests.crew import ROOT, Crew, contact_of
+from tests.servers import Valkey
+from tests.waiting import eventually
+
+BOTH = ["email", "sms"]
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("rhythm", [tasks.RHYTHM, tasks.DEMO_RHYTHM])
+def test_what_beat_rings_has_a_queue_that_exists_and_fades_when_nobody_listens(
+    rhythm: float,
+) -> None:
+    for entry in tasks.beat_table(rhythm).values():
+        options = entry["options"]
+        assert options["queue"] in QUEUES
+        assert 0 < options["expires"] <= max(RING_EXPIRES_SECONDS, entry["schedule"])
+        assert hasattr(tasks, entry["task"].removeprefix("followup."))
+
+
+def test_beat_rings_every_lane_and_the_intake_each_second_and_the_upkeep_at_times() -> None:
+    rings = {
+        (entry["task"], *entry.get("args", ()), entry["options"]["queue"], entry["schedule"])
+        for entry in tasks.beat_table(tasks.RHYTHM).values()
+    }
+
+    assert rings == {
+        ("followup.consume", "intake", 1.0),
+        *(("followup.send_due", lane.value, lane.value, 1.0) for lane in Lane),
+        ("followup.rescue", "upkeep", 15.0),
+        ("followup.settle", "upkeep", 15.0),
+    }
+
+
+def test_nothing_leans_on_what_a_broker_may_forget() -> None:
+    refused = re.compile(r"\b(countdown=|eta=|\.retry\(|\.revoke\(|chord\(|AsyncResult|priority=)")
+
+    for source in (ROOT / "followup").rglob("*.py"):
+        assert not refused.search(source.read_text()), source
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Valkey]:
+    """A broker of our own, to be killed and frozen."""
+    directory = Path(tempfile.mkdtemp(prefix="fu-"))
+    with Valkey(directory) as broker:
+        yield broker
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def everybody(broker: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    """The API, a worker and two beats; a test's people are no other test's."""
+    with Crew(tmp_path_factory.mktemp("everybody"), broker.url) as crew:
+        crew.start_worker(processes=2)
+        crew.start_beat()
+        crew.start_beat()
+        crew.start_api()
+        yield crew
+
+
+@pytest.fixture
+def crew(tmp_path: Path, broker_url: str) -> Iterator[Crew]:
+    with Crew(tmp_path, broker_url) as crew:
+        yield crew
+
+
+def test_two_beats_double_nothing(everybody: Crew) -> None:
+    for number in range(5):
+        everybody.receive(number)
+
+    eventually(lambda: everybody.are_acknowledged(*range(5)), within=60)
+    eventually(everybody.is_quiet, within=30)
+    assert [everybody.acknowledgements(number) for number in range(5)] == [BOTH] * 5
+
+
+def test_a_native_redis_carries_the_rings_too(tmp_path: Path, native_redis_url: str) -> None:
+    with Crew(tmp_path, native_redis_url) as crew:
+        crew.start_worker()
+        crew.receive(1)
+        crew.ring("followup.consume", queue="intake")
+
+        eventually(lambda: crew.are_acknowledged(1), within=60)
+        eventually(crew.is_quiet, within=30)
+        assert crew.acknowledgements(1) == BOTH
+
+
+def test_what_came_in_while_the_broker_was_gone_is_done_when_it_is_back(
+    everybody: Crew, broker: Valkey
+) -> None:
+    broker.kill()
+    everybody.receive(5)
+    everybody.receive(6)
+    before = everybody.acknowledgements(5)
+    broker.start()
+
+    eventually(lambda: everybody.are_acknowledged(5, 6), within=60)
+    eventually(everybody.is_quiet, within=30)
+    assert before == []
+    assert [everybody.acknowledgements(number) for number in (5, 6)] == [BOTH] * 2
+
+
+def test_submissions_are_taken_while_the_broker_is_frozen_and_acknowledged_when_it_is_not(
+    everybody: Crew, broker: Valkey
+) -> None:
+    people = range(10, 60)
+    with frozen(broker):
+        answers = [_post(everybody.submissions_url, number) for number in people]
+
+    assert [status for status, _ in answers] == [202] * 50
+    # One that waited for the broker would take as long as its timeout, a second or more; a single
+    # answer may be late on a machine that runs several tests at once.
+    assert median(took for _, took in answers) < 0.5
+    assert max(took for _, took in answers) < 5
+    eventually(lambda: everybody.are_acknowledged(*people), within=90)
+    eventually(everybody.is_quiet, within=30)
+    assert [everybody.acknowledgements(number) for number in people] == [BOTH] * 50
+
+
+def test_a_worker_that_is_told_to_stop_finishes_what_it_began(crew: Crew) -> None:
+    worker = crew.start_worker()
+    crew.sandbox.script("slow", to=str(contact_of(1)["phone"]), seconds=2)
+    crew.receive(1)
+    crew.ring("followup.consume", queue="intake")
+    eventually(lambda: _is_sending(crew, 1), within=60)
+
+    worker.signal(signal.SIGTERM)
+
+    assert worker.wait(60) == 0
+    assert crew.acknowledgements(1) == BOTH
+    assert _status(crew, 1) is Status.accepted
+
+
+def test_what_a_killed_worker_was_sending_is_asked_about_and_not_sent_again(crew: Crew) -> None:
+    worker = crew.start_worker()
+    crew.sandbox.script("slow", to=str(contact_of(1)["phone"]), seconds=30)
+    crew.receive(1)
+    crew.ring("followup.consume", queue="intake")
+    eventually(lambda: _is_sending(crew, 1) and len(crew.acknowledgements(1)) == 2, within=60)
+
+    worker.kill_all()
+    row = crew.first_text(1)
+    assert row is not None
+    crew.set_delivery(row, lease_until=PAST)
+    crew.start_worker()
+    crew.ring("followup.rescue", queue="upkeep")
+    eventually(lambda: _status(crew, 1) is Status.unknown, within=30)
+
+    crew.set_delivery(row, ask_at=PAST)
+    crew.ring("followup.settle", queue="upkeep")
+    eventually(lambda: _status(crew, 1) is Status.accepted, within=30)
+
+    row = crew.first_text(1)
+    assert row is not None
+    texts = crew.sandbox.messages(to=str(contact_of(1)["phone"]))
+    assert [text.id for text in texts] == [row.provider_id]
+
+
+@contextmanager
+def frozen(server: Valkey) -> Iterator[None]:
+    """The server is there and says nothing."""
+    assert server._process is not None
+    server._process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server._process.send_signal(signal.SIGCONT)
+
+
+def _post(url: str, number: int) -> tuple[int, float]:
+    """The status, and how many seconds it took."""
+    body = json.dumps(contact_of(number)).encode()
+    request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    began = time.monotonic()
+    with urlopen(request, timeout=10) as answer:  # noqa: S310
+        return answer.status, time.monotonic() - began
+
+
+def _is_sending(crew: Crew, number: int) -> bool:
+    return _status(crew, number) is Status.sending
+
+
+def _status(crew: Crew, number: int) -> Status | None:
+    row = crew.first_text(number)
+    return row.status if row else None
