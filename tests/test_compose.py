@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
-from followup.bootstrap import QUEUES
+from followup.celery_settings import QUEUES
 from followup.config import PREFIX, SENDING, Settings, read_settings
 from followup.errors import Misconfigured
 from tests.cluster import NODE, Cluster

@@ -61,13 +61,8 @@ def row_for(lead: Lead, **changes: Any) -> dict[str, Any]:
 def add_delivery(session: Session, lead: Lead, **changes: Any) -> Delivery:
     """One delivery of the lead; one more of the same step gets the next occurrence."""
     taken = len(deliveries.list_of_lead(session, lead.id))
-    late = {name: changes.pop(name) for name in ("status", "reason", "claim") if name in changes}
     deliveries.plan(session, [row_for(lead, **{"occurrence": taken + 1, **changes})])
-    row = max(deliveries.list_of_lead(session, lead.id), key=lambda one: one.id)
-    for name, value in late.items():
-        setattr(row, name, value)
-    session.flush()
-    return row
+    return max(deliveries.list_of_lead(session, lead.id), key=lambda one: one.id)
 
 
 def add_submission(session: Session, **changes: Any) -> Submission:

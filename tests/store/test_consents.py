@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Channel
 from followup.domain.consent import Act, SuppressionReason
 from followup.store import consents
-from followup.store.db import new_id, transaction
+from followup.store.db import new_id
 from followup.store.models import Consent, Suppression
 from tests.store.rows import TUESDAY_TEN
 
@@ -47,60 +47,54 @@ def agree(session: Session, **changes: Any) -> Consent:
         pytest.param({"address_hash": BOB}, False, id="for another number"),
     ],
 )
-def test_who_has_agreed(engine: Engine, changes: dict[str, Any], has_agreed: bool) -> None:
-    with transaction(engine) as session:
-        agree(session, **changes)
+def test_who_has_agreed(session: Session, changes: dict[str, Any], has_agreed: bool) -> None:
+    agree(session, **changes)
 
-        consented = consents.list_consented(session, Channel.sms, [ALICE])
+    consented = consents.list_consented(session, Channel.sms, [ALICE])
 
     assert consented == ({ALICE} if has_agreed else set())
 
 
-def test_the_consents_of_a_lead_are_kept_with_their_words(engine: Engine) -> None:
+def test_the_consents_of_a_lead_are_kept_with_their_words(session: Session) -> None:
     lead_id = new_id()
-    with transaction(engine) as session:
-        kept = [agree(session, lead_id=lead_id), agree(session, lead_id=lead_id, given=False)]
-        agree(session)
+    kept = [agree(session, lead_id=lead_id), agree(session, lead_id=lead_id, given=False)]
+    agree(session)
 
-        assert consents.list_consents(session, lead_id) == kept
+    assert consents.list_consents(session, lead_id) == kept
 
 
-def test_the_first_reason_to_suppress_is_kept(engine: Engine) -> None:
-    with transaction(engine) as session:
-        consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN, "21614")
-        consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN, "21614")
+def test_the_first_reason_to_suppress_is_kept(session: Session) -> None:
+    consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN, "21614")
+    consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN, "21614")
 
-        found = consents.list_suppressed(session, Channel.sms, [ALICE, BOB])
-        count = session.scalar(select(func.count()).select_from(Suppression))
+    found = consents.list_suppressed(session, Channel.sms, [ALICE, BOB])
+    count = session.scalar(select(func.count()).select_from(Suppression))
 
     assert found == {ALICE: UNREACHABLE}
     assert count == 1
 
 
-def test_a_suppression_is_of_one_channel(engine: Engine) -> None:
-    with transaction(engine) as session:
-        consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
+def test_a_suppression_is_of_one_channel(session: Session) -> None:
+    consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
 
-        assert consents.list_suppressed(session, Channel.email, [ALICE]) == {}
-
-
-def test_lifting_ends_suppressions_of_that_reason_alone(engine: Engine) -> None:
-    with transaction(engine) as session:
-        consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
-        consents.suppress(session, Channel.sms, BOB, UNREACHABLE, TUESDAY_TEN)
-
-        lifted = consents.lift(session, Channel.sms, [ALICE, BOB], OPTED_OUT, TUESDAY_TEN)
-
-        assert lifted == 1
-        assert consents.list_suppressed(session, Channel.sms, [ALICE, BOB]) == {BOB: UNREACHABLE}
-        rows = session.scalars(select(Suppression).order_by(Suppression.id)).all()
-        assert [row.lifted_at for row in rows] == [TUESDAY_TEN, None]
+    assert consents.list_suppressed(session, Channel.email, [ALICE]) == {}
 
 
-def test_what_was_lifted_can_be_suppressed_again(engine: Engine) -> None:
-    with transaction(engine) as session:
-        consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
-        consents.lift(session, Channel.sms, [ALICE], OPTED_OUT, TUESDAY_TEN)
-        consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
+def test_lifting_ends_suppressions_of_that_reason_alone(session: Session) -> None:
+    consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
+    consents.suppress(session, Channel.sms, BOB, UNREACHABLE, TUESDAY_TEN)
 
-        assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: OPTED_OUT}
+    lifted = consents.lift(session, Channel.sms, [ALICE, BOB], OPTED_OUT, TUESDAY_TEN)
+
+    assert lifted == 1
+    assert consents.list_suppressed(session, Channel.sms, [ALICE, BOB]) == {BOB: UNREACHABLE}
+    rows = session.scalars(select(Suppression).order_by(Suppression.id)).all()
+    assert [row.lifted_at for row in rows] == [TUESDAY_TEN, None]
+
+
+def test_what_was_lifted_can_be_suppressed_again(session: Session) -> None:
+    consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
+    consents.lift(session, Channel.sms, [ALICE], OPTED_OUT, TUESDAY_TEN)
+    consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
+
+    assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: OPTED_OUT}

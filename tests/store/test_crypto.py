@@ -89,14 +89,14 @@ def test_what_is_personal_is_ciphertext_in_the_database(engine: Engine) -> None:
     assert [one for one in PERSONAL if any(one.encode() in cell for cell in cells)] == []
 
 
-def test_what_is_personal_reads_back_as_it_was(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead_id = add_lead(session, name="Zoë Ōta 🙂").id
+def test_what_is_personal_reads_back_as_it_was(session: Session) -> None:
+    lead_id = add_lead(session, name="Zoë Ōta 🙂").id
 
-    with reading(engine) as session:
-        lead = leads.get_lead(session, lead_id)
+    session.expire_all()
+    lead = leads.get_lead(session, lead_id)
 
-    assert (lead.name, lead.email, lead.phone_extension) == ("Zoë Ōta 🙂", "alice@example.com", None)
+    assert (lead.name, lead.email) == ("Zoë Ōta 🙂", "alice@example.com")
+    assert lead.phone_extension is None
 
 
 def test_equal_text_is_not_equal_ciphertext(engine: Engine) -> None:

@@ -81,18 +81,16 @@ def test_planning_at_once_plans_once(engine: Engine) -> None:
     ],
 )
 def test_what_differs_in_the_key_is_another_delivery(
-    engine: Engine, changes: dict[str, Any]
+    session: Session, changes: dict[str, Any]
 ) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
-        deliveries.plan(session, [row_for(lead)])
+    lead = add_lead(session)
+    deliveries.plan(session, [row_for(lead)])
 
-        assert deliveries.plan(session, [row_for(lead, **changes)]) == 1
+    assert deliveries.plan(session, [row_for(lead, **changes)]) == 1
 
 
-def test_nothing_to_plan_plans_nothing(engine: Engine) -> None:
-    with transaction(engine) as session:
-        assert deliveries.plan(session, []) == 0
+def test_nothing_to_plan_plans_nothing(session: Session) -> None:
+    assert deliveries.plan(session, []) == 0
 
 
 @pytest.mark.parametrize(
@@ -110,25 +108,23 @@ def test_nothing_to_plan_plans_nothing(engine: Engine) -> None:
     ],
 )
 def test_only_what_is_planned_and_due_in_the_lane_is_claimed(
-    engine: Engine, changes: dict[str, Any], is_due: bool
+    session: Session, changes: dict[str, Any], is_due: bool
 ) -> None:
-    with transaction(engine) as session:
-        add_delivery(session, add_lead(session), **changes)
+    add_delivery(session, add_lead(session), **changes)
 
-    with transaction(engine) as session:
-        claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 16)
+    session.expire_all()
+    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 16)
 
     assert bool(claimed) is is_due
 
 
-def test_the_most_overdue_is_claimed_first(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
-        for late in (1, 3, 2):
-            add_delivery(session, lead, due_at=TUESDAY_TEN - late * MINUTE)
+def test_the_most_overdue_is_claimed_first(session: Session) -> None:
+    lead = add_lead(session)
+    for late in (1, 3, 2):
+        add_delivery(session, lead, due_at=TUESDAY_TEN - late * MINUTE)
 
-    with transaction(engine) as session:
-        claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 2)
+    session.expire_all()
+    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 2)
 
     assert [TUESDAY_TEN - row.due_at for row in claimed] == [3 * MINUTE, 2 * MINUTE]
 
@@ -186,11 +182,10 @@ def test_only_what_is_planned_is_cancelled(engine: Engine, status: Status) -> No
     ],
 )
 def test_cancelling_an_address_reaches_its_patient_on_that_channel(
-    engine: Engine, changes: dict[str, Any], is_cancelled: bool
+    session: Session, changes: dict[str, Any], is_cancelled: bool
 ) -> None:
-    with transaction(engine) as session:
-        add_delivery(session, add_lead(session), **changes)
-        count = deliveries.cancel_addressed(session, Channel.sms, [ALICES], Reason.opted_out)
+    add_delivery(session, add_lead(session), **changes)
+    count = deliveries.cancel_addressed(session, Channel.sms, [ALICES], Reason.opted_out)
 
     assert count == is_cancelled
 
@@ -216,17 +211,16 @@ def test_cancelling_an_address_of_one_lead_leaves_the_others(engine: Engine) -> 
     ],
 )
 def test_an_outcome_is_recorded_only_while_the_claim_holds(
-    engine: Engine, status: Status, is_mine: bool, is_recorded: bool
+    session: Session, status: Status, is_mine: bool, is_recorded: bool
 ) -> None:
     mine = new_id()
-    with transaction(engine) as session:
-        row = add_delivery(session, add_lead(session), status=status, claim=mine)
-        claim = mine if is_mine else new_id()
+    row = add_delivery(session, add_lead(session), status=status, claim=mine)
+    claim = mine if is_mine else new_id()
 
-        written = deliveries.record(session, row.id, claim, {"status": Status.accepted})
+    written = deliveries.record(session, row.id, claim, {"status": Status.accepted})
 
-    with reading(engine) as session:
-        now = deliveries.find_delivery(session, row.id)
+    session.expire_all()
+    now = deliveries.find_delivery(session, row.id)
     assert written is is_recorded
     assert now is not None
     assert now.status is (Status.accepted if is_recorded else status)
@@ -242,14 +236,13 @@ def test_an_outcome_is_recorded_only_while_the_claim_holds(
     ],
 )
 def test_the_rescue_takes_what_a_lost_worker_held(
-    engine: Engine, status: Status, lease_until: timedelta, is_lost: bool
+    session: Session, status: Status, lease_until: timedelta, is_lost: bool
 ) -> None:
-    with transaction(engine) as session:
-        row = add_delivery(session, add_lead(session), status=status, claim=new_id())
-        row.lease_until = TUESDAY_TEN + lease_until
+    row = add_delivery(session, add_lead(session), status=status, claim=new_id())
+    row.lease_until = TUESDAY_TEN + lease_until
 
-    with transaction(engine) as session:
-        lost = deliveries.rescue(session, TUESDAY_TEN, TUESDAY_TEN + MINUTE)
+    session.expire_all()
+    lost = deliveries.rescue(session, TUESDAY_TEN, TUESDAY_TEN + MINUTE)
 
     assert [one.id for one in lost] == ([row.id] if is_lost else [])
     for one in lost:
@@ -305,23 +298,21 @@ def test_an_unknown_outcome_is_asked_about_by_one(engine: Engine) -> None:
         ),
     ],
 )
-def test_who_had_a_first_text(engine: Engine, changes: dict[str, Any], was_texted: bool) -> None:
+def test_who_had_a_first_text(session: Session, changes: dict[str, Any], was_texted: bool) -> None:
     since = TUESDAY_TEN - timedelta(days=30)
-    with transaction(engine) as session:
-        add_delivery(session, add_lead(session), **changes)
+    add_delivery(session, add_lead(session), **changes)
 
-        texted = deliveries.list_texted(session, [ALICES, BOBS], since)
+    texted = deliveries.list_texted(session, [ALICES, BOBS], since)
 
     assert texted == ({ALICES} if was_texted else set())
 
 
-def test_a_delivery_is_found_by_its_id(engine: Engine) -> None:
-    with transaction(engine) as session:
-        row = add_delivery(session, add_lead(session))
+def test_a_delivery_is_found_by_its_id(session: Session) -> None:
+    row = add_delivery(session, add_lead(session))
 
-        assert deliveries.find_delivery(session, row.id) is row
-        assert deliveries.find_delivery(session, row.id, lock=True) is row
-        assert deliveries.find_delivery(session, new_id()) is None
+    assert deliveries.find_delivery(session, row.id) is row
+    assert deliveries.find_delivery(session, row.id, lock=True) is row
+    assert deliveries.find_delivery(session, new_id()) is None
 
 
 def test_a_locked_delivery_is_read_afresh(engine: Engine) -> None:
@@ -338,54 +329,50 @@ def test_a_locked_delivery_is_read_afresh(engine: Engine) -> None:
         assert locked.status is Status.cancelled
 
 
-def test_the_last_occurrence_of_each_step(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
-        assert deliveries.last_occurrences(session, lead.id) == {}
-        for step, occurrence in (("reminder", 1), ("reminder", 4), ("alert", 1)):
-            deliveries.plan(session, [row_for(lead, step=step, occurrence=occurrence)])
+def test_the_last_occurrence_of_each_step(session: Session) -> None:
+    lead = add_lead(session)
+    assert deliveries.last_occurrences(session, lead.id) == {}
+    for step, occurrence in (("reminder", 1), ("reminder", 4), ("alert", 1)):
+        deliveries.plan(session, [row_for(lead, step=step, occurrence=occurrence)])
 
-        assert deliveries.last_occurrences(session, lead.id) == {"reminder": 4, "alert": 1}
-
-
-def test_when_the_last_acknowledged_submission_arrived(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
-        assert deliveries.last_acknowledged_at(session, lead.id) is None
-        add_delivery(session, lead)
-        add_delivery(session, lead, arrived_at=TUESDAY_TEN + MINUTE)
-        add_delivery(session, lead, arrived_at=TUESDAY_TEN + 2 * MINUTE, lane=Lane.staff)
-
-        assert deliveries.last_acknowledged_at(session, lead.id) == TUESDAY_TEN + MINUTE
+    assert deliveries.last_occurrences(session, lead.id) == {"reminder": 4, "alert": 1}
 
 
-def test_how_much_is_due_in_each_lane_and_since_when(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
-        for due_at, changes in (
-            (TUESDAY_TEN, {}),
-            (TUESDAY_TEN - MINUTE, {}),
-            (TUESDAY_TEN + MINUTE, {"lane": Lane.staff}),
-            (TUESDAY_TEN, {"lane": Lane.reminder, "status": Status.cancelled}),
-        ):
-            add_delivery(session, lead, due_at=due_at, **changes)
+def test_when_the_last_acknowledged_submission_arrived(session: Session) -> None:
+    lead = add_lead(session)
+    assert deliveries.last_acknowledged_at(session, lead.id) is None
+    add_delivery(session, lead)
+    add_delivery(session, lead, arrived_at=TUESDAY_TEN + MINUTE)
+    add_delivery(session, lead, arrived_at=TUESDAY_TEN + 2 * MINUTE, lane=Lane.staff)
 
-        assert deliveries.oldest_due(session, TUESDAY_TEN) == {Lane.ack: TUESDAY_TEN - MINUTE}
-        assert deliveries.count_due(session, TUESDAY_TEN) == {Lane.ack: 2}
+    assert deliveries.last_acknowledged_at(session, lead.id) == TUESDAY_TEN + MINUTE
 
 
-def test_outcomes_are_counted_by_channel_and_status(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
-        for status in (Status.accepted, Status.accepted, Status.unknown):
-            add_delivery(session, lead, status=status)
-        add_delivery(session, lead, status=Status.accepted, due_at=TUESDAY_TEN - MINUTE)
+def test_how_much_is_due_in_each_lane_and_since_when(session: Session) -> None:
+    lead = add_lead(session)
+    for due_at, changes in (
+        (TUESDAY_TEN, {}),
+        (TUESDAY_TEN - MINUTE, {}),
+        (TUESDAY_TEN + MINUTE, {"lane": Lane.staff}),
+        (TUESDAY_TEN, {"lane": Lane.reminder, "status": Status.cancelled}),
+    ):
+        add_delivery(session, lead, due_at=due_at, **changes)
 
-        assert deliveries.count_unknown(session) == 1
-        assert deliveries.count_by_status(session, TUESDAY_TEN) == {
-            (Channel.sms, Status.accepted): 2,
-            (Channel.sms, Status.unknown): 1,
-        }
+    assert deliveries.oldest_due(session, TUESDAY_TEN) == {Lane.ack: TUESDAY_TEN - MINUTE}
+    assert deliveries.count_due(session, TUESDAY_TEN) == {Lane.ack: 2}
+
+
+def test_outcomes_are_counted_by_channel_and_status(session: Session) -> None:
+    lead = add_lead(session)
+    for status in (Status.accepted, Status.accepted, Status.unknown):
+        add_delivery(session, lead, status=status)
+    add_delivery(session, lead, status=Status.accepted, due_at=TUESDAY_TEN - MINUTE)
+
+    assert deliveries.count_unknown(session) == 1
+    assert deliveries.count_by_status(session, TUESDAY_TEN) == {
+        (Channel.sms, Status.accepted): 2,
+        (Channel.sms, Status.unknown): 1,
+    }
 
 
 def test_a_delivery_belongs_to_a_lead(engine: Engine) -> None:

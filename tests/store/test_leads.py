@@ -22,13 +22,12 @@ ALICE = [KEYRING.hash("alice@example.com")]
 ALICES_PHONE = [KEYRING.hash("+12125550101")]
 
 
-def test_a_lead_is_found_by_its_id_and_by_its_reference_as_spoken(engine: Engine) -> None:
-    with transaction(engine) as session:
-        lead = add_lead(session)
+def test_a_lead_is_found_by_its_id_and_by_its_reference_as_spoken(session: Session) -> None:
+    lead = add_lead(session)
 
-        assert leads.find_lead(session, lead.id) is lead
-        assert leads.get_lead(session, lead.id) is lead
-        assert leads.find_by_reference(session, f" {lead.reference.lower()} ") is lead
+    assert leads.find_lead(session, lead.id) is lead
+    assert leads.get_lead(session, lead.id) is lead
+    assert leads.find_by_reference(session, f" {lead.reference.lower()} ") is lead
 
 
 def test_a_lead_that_is_not_there_is_not_found(engine: Engine) -> None:
@@ -39,9 +38,8 @@ def test_a_lead_that_is_not_there_is_not_found(engine: Engine) -> None:
             leads.get_lead(session, new_id(), lock=True)
 
 
-def test_references_differ_and_grow_as_the_short_ones_run_out(engine: Engine) -> None:
-    with transaction(engine) as session:
-        references = {add_lead(session).reference for _ in range(60)}
+def test_references_differ_and_grow_as_the_short_ones_run_out(session: Session) -> None:
+    references = {add_lead(session).reference for _ in range(60)}
 
     assert len(references) == 60
     assert {len(one) for one in references} <= {4, 6, 8}
@@ -66,26 +64,23 @@ def test_a_lead_that_breaks_another_rule_is_not_tried_again(engine: Engine) -> N
     ],
 )
 def test_open_leads_that_share_an_address_are_alike(
-    engine: Engine, changes: dict[str, Any], is_alike: bool
+    session: Session, changes: dict[str, Any], is_alike: bool
 ) -> None:
-    with transaction(engine) as session:
-        add_lead(session, **changes)
+    add_lead(session, **changes)
 
-        assert bool(leads.list_open_alike(session, ALICE, ALICES_PHONE)) is is_alike
-
-
-def test_without_addresses_nobody_is_alike(engine: Engine) -> None:
-    with transaction(engine) as session:
-        add_lead(session, email=None, phone=None)
-
-        assert leads.list_open_alike(session, [], []) == []
+    assert bool(leads.list_open_alike(session, ALICE, ALICES_PHONE)) is is_alike
 
 
-def test_alike_leads_come_oldest_first(engine: Engine) -> None:
-    with transaction(engine) as session:
-        ids = [add_lead(session).id for _ in range(3)]
+def test_without_addresses_nobody_is_alike(session: Session) -> None:
+    add_lead(session, email=None, phone=None)
 
-        assert [lead.id for lead in leads.list_open_alike(session, ALICE, [])] == ids
+    assert leads.list_open_alike(session, [], []) == []
+
+
+def test_alike_leads_come_oldest_first(session: Session) -> None:
+    ids = [add_lead(session).id for _ in range(3)]
+
+    assert [lead.id for lead in leads.list_open_alike(session, ALICE, [])] == ids
 
 
 @pytest.mark.parametrize(
@@ -98,15 +93,14 @@ def test_alike_leads_come_oldest_first(engine: Engine) -> None:
     ],
 )
 def test_only_a_lead_that_waits_is_marked(
-    engine: Engine, status: LeadStatus, is_marked: bool
+    session: Session, status: LeadStatus, is_marked: bool
 ) -> None:
-    with transaction(engine) as session:
-        lead_id = add_lead(session, status=status).id
+    lead_id = add_lead(session, status=status).id
 
-        assert leads.mark(session, lead_id, outcome=Outcome.booked) is is_marked
+    assert leads.mark(session, lead_id, outcome=Outcome.booked) is is_marked
 
-    with reading(engine) as session:
-        outcome = leads.get_lead(session, lead_id).outcome
+    session.expire_all()
+    outcome = leads.get_lead(session, lead_id).outcome
     assert outcome is (Outcome.booked if is_marked else None)
 
 
@@ -116,12 +110,10 @@ def test_of_parallel_marks_one_wins(engine: Engine) -> None:
 
     def mark(name: str) -> bool:
         with transaction(engine) as session:
-            return leads.mark(
-                session, lead_id, status=LeadStatus.contacted, contacted_by=name
-            )
+            return leads.mark(session, lead_id, status=LeadStatus.contacted, contacted_by=name)
 
     names = [f"person {number}" for number in range(6)]
-    won = together(*[lambda name=name: mark(name) for name in names])  # type: ignore[misc]
+    won = together(*[lambda name=name: mark(name) for name in names])
 
     with reading(engine) as session:
         assert [leads.get_lead(session, lead_id).contacted_by] == [
@@ -188,69 +180,64 @@ def test_two_people_are_decided_about_at_the_same_time(engine: Engine) -> None:
     ],
 )
 def test_who_is_overdue(
-    engine: Engine, promised: int, snoozed: int | None, status: LeadStatus, is_late: bool
+    session: Session, promised: int, snoozed: int | None, status: LeadStatus, is_late: bool
 ) -> None:
     snoozed_until = None if snoozed is None else TUESDAY_TEN + snoozed * MINUTE
-    with transaction(engine) as session:
-        add_lead(
-            session,
-            promised_at=TUESDAY_TEN + promised * MINUTE,
-            snoozed_until=snoozed_until,
-            status=status,
-        )
+    add_lead(
+        session,
+        promised_at=TUESDAY_TEN + promised * MINUTE,
+        snoozed_until=snoozed_until,
+        status=status,
+    )
 
-        assert bool(leads.list_leads(session, TUESDAY_TEN, overdue=True)) is is_late
-        assert bool(leads.list_leads(session, TUESDAY_TEN, overdue=False)) is not is_late
-        waiting, late = leads.count_waiting(session, TUESDAY_TEN)
+    assert bool(leads.list_leads(session, TUESDAY_TEN, overdue=True)) is is_late
+    assert bool(leads.list_leads(session, TUESDAY_TEN, overdue=False)) is not is_late
+    waiting, late = leads.count_waiting(session, TUESDAY_TEN)
 
     assert (waiting, late) == (status is LeadStatus.open, is_late)
 
 
-def test_leads_are_filtered_and_come_newest_first(engine: Engine) -> None:
-    with transaction(engine) as session:
-        first, second = add_lead(session), add_lead(session, kind=Kind.screening)
-        third = add_lead(session, status=LeadStatus.contacted)
-        submission = add_submission(session, lead_id=second.id)
+def test_leads_are_filtered_and_come_newest_first(session: Session) -> None:
+    first, second = add_lead(session), add_lead(session, kind=Kind.screening)
+    third = add_lead(session, status=LeadStatus.contacted)
+    submission = add_submission(session, lead_id=second.id)
 
-        def found(**filters: Any) -> list[Any]:
-            return list(leads.list_leads(session, TUESDAY_TEN, **filters))
+    def found(**filters: Any) -> list[Any]:
+        return list(leads.list_leads(session, TUESDAY_TEN, **filters))
 
-        assert found() == [third, second, first]
-        assert found(limit=2) == [third, second]
-        assert found(before=second.id) == [first]
-        assert found(status=LeadStatus.open) == [second, first]
-        assert found(kind=Kind.screening) == [second]
-        assert found(reference=f"{first.reference.lower()} ") == [first]
-        assert found(submission=submission.id) == [second]
-        assert found(submission=new_id()) == []
+    assert found() == [third, second, first]
+    assert found(limit=2) == [third, second]
+    assert found(before=second.id) == [first]
+    assert found(status=LeadStatus.open) == [second, first]
+    assert found(kind=Kind.screening) == [second]
+    assert found(reference=f"{first.reference.lower()} ") == [first]
+    assert found(submission=submission.id) == [second]
+    assert found(submission=new_id()) == []
 
 
-def test_leads_are_listed_by_either_address_newest_first(engine: Engine) -> None:
-    with transaction(engine) as session:
-        by_email = add_lead(session, phone=None)
-        by_phone = add_lead(session, email=None)
-        add_lead(session, email="bob@example.com", phone="+16025550102")
+def test_leads_are_listed_by_either_address_newest_first(session: Session) -> None:
+    by_email = add_lead(session, phone=None)
+    by_phone = add_lead(session, email=None)
+    add_lead(session, email="bob@example.com", phone="+16025550102")
 
-        found = leads.list_by_address(session, [*ALICE, *ALICES_PHONE])
+    found = leads.list_by_address(session, [*ALICE, *ALICES_PHONE])
 
     assert found == [by_phone, by_email]
 
 
-def test_who_waits_the_longest_past_the_promise_comes_first(engine: Engine) -> None:
-    with transaction(engine) as session:
-        later = add_lead(session, promised_at=TUESDAY_TEN + MINUTE)
-        sooner = add_lead(session, promised_at=TUESDAY_TEN)
-        add_lead(session, status=LeadStatus.closed)
+def test_who_waits_the_longest_past_the_promise_comes_first(session: Session) -> None:
+    later = add_lead(session, promised_at=TUESDAY_TEN + MINUTE)
+    sooner = add_lead(session, promised_at=TUESDAY_TEN)
+    add_lead(session, status=LeadStatus.closed)
 
-        assert leads.list_open(session) == [sooner, later]
+    assert leads.list_open(session) == [sooner, later]
 
 
-def test_times_to_contact_are_of_those_contacted_since(engine: Engine) -> None:
+def test_times_to_contact_are_of_those_contacted_since(session: Session) -> None:
     hour = timedelta(hours=1)
-    with transaction(engine) as session:
-        for contacted_at in (None, TUESDAY_TEN - MINUTE, TUESDAY_TEN):
-            add_lead(session, contacted_at=contacted_at)
+    for contacted_at in (None, TUESDAY_TEN - MINUTE, TUESDAY_TEN):
+        add_lead(session, contacted_at=contacted_at)
 
-        times = leads.list_contact_times(session, TUESDAY_TEN)
+    times = leads.list_contact_times(session, TUESDAY_TEN)
 
     assert times == [(TUESDAY_TEN, TUESDAY_TEN + hour, TUESDAY_TEN)]

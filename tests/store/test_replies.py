@@ -31,19 +31,20 @@ def receipt(session: Session, **changes: Any) -> None:
     replies.add_receipt(session, delivery_id=DELIVERY_ID, received_at=TUESDAY_TEN, **values)
 
 
-def test_replies_of_a_lead_come_in_order(engine: Engine) -> None:
-    with transaction(engine) as session:
-        for provider_id in ("SM2", "SM1"):
-            reply(session, provider_id)
+def test_replies_of_a_lead_come_in_order(session: Session) -> None:
+    for provider_id in ("SM2", "SM1"):
+        reply(session, provider_id)
 
-        kept = replies.list_replies(session, LEAD_ID)
+    kept = replies.list_replies(session, LEAD_ID)
 
     assert [one.provider_id for one in kept] == ["SM2", "SM1"]
 
 
 def test_the_same_reply_is_kept_once(engine: Engine) -> None:
-    with pytest.raises(IntegrityError), transaction(engine) as session:
+    with transaction(engine) as session:
         reply(session, "SM1")
+
+    with pytest.raises(IntegrityError), transaction(engine) as session:
         reply(session, "SM1")
 
 
@@ -55,13 +56,14 @@ def test_the_same_reply_is_kept_once(engine: Engine) -> None:
         pytest.param({"provider_id": "SM2"}, id="another message"),
     ],
 )
-def test_another_report_is_another_receipt(engine: Engine, changes: dict[str, Any]) -> None:
-    with transaction(engine) as session:
-        receipt(session)
-        receipt(session, **changes)
+def test_another_report_is_another_receipt(session: Session, changes: dict[str, Any]) -> None:
+    receipt(session)
+    receipt(session, **changes)
 
 
 def test_the_same_report_is_kept_once(engine: Engine) -> None:
-    with pytest.raises(IntegrityError), transaction(engine) as session:
+    with transaction(engine) as session:
         receipt(session)
+
+    with pytest.raises(IntegrityError), transaction(engine) as session:
         receipt(session)

@@ -1,4 +1,4 @@
-"""Knowing, on PostgreSQL, that somebody waits for a lock; SQLite has one writer and no such list."""
+"""Knowing that somebody waits for a lock, on PostgreSQL; SQLite cannot tell, and has one writer."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

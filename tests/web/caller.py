@@ -140,6 +140,12 @@ class Caller:
         lead: dict[str, Any] = answer.json()
         return lead
 
+    def act(
+        self, staff: Mapping[str, str], lead: Mapping[str, Any], verb: str, body: Any = None
+    ) -> Response:
+        """What one of the staff does with a lead."""
+        return self.http.post(f"/admin/leads/{lead['id']}/{verb}", headers=dict(staff), json=body)
+
     def twilio(
         self, path: str, fields: Mapping[str, Any], *, token: str = TOKENS[0], **headers: str
     ) -> Response:
