@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from sqlalchemy import Engine
@@ -16,6 +17,7 @@ from followup.services import working
 from followup.store import consents, ledger
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Lead
+from followup.transports.base import Outgoing
 from tests.parallel import PATIENCE_SECONDS, together
 from tests.schema import KEYRING
 from tests.services.cast import (
@@ -96,11 +98,16 @@ def test_a_mark_that_meets_a_claim_names_what_was_claimed_and_cancels_the_rest(
     lead = desk.submit(ALICE)
     desk.now += 5 * MINUTE
     reminders = desk.rows(lead, step="reminder")
+    is_marked = Event()
 
     def mark() -> working.Marked:
         with transaction(other_engine) as session:
             return working.mark_contacted(session, lead.id, by="Ann", now=desk.now)
 
+    def answer_when_marked(_message: Outgoing) -> None:
+        assert is_marked.wait(PATIENCE_SECONDS)
+
+    desk.provider.answer = answer_when_marked
     with (
         holding_the_first_commit(desk.engine) as claim,
         meanwhile(lambda: desk.send(Lane.reminder)) as sending,
@@ -111,6 +118,7 @@ def test_a_mark_that_meets_a_claim_names_what_was_claimed_and_cancels_the_rest(
             assert not marking.done()
             claim.let_go()
             marked = marking.result(PATIENCE_SECONDS)
+            is_marked.set()
             sending.result(PATIENCE_SECONDS)
 
     assert set(marked.in_flight) <= {row.id for row in reminders}
