@@ -55,7 +55,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for name in ("database_url", "empty_database_url"):
+    for name in ("database_url", "empty_database_url", "kept_database_url"):
         if name in metafunc.fixturenames:
             node = metafunc.definition
             every = node.get_closest_marker("every_database") or "store" in node.path.parent.parts
@@ -148,6 +148,30 @@ def database_url(
     yield url
 
     databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def _kept(_databases: Callable[[str], Databases]) -> Iterator[dict[str, str]]:
+    urls: dict[str, str] = {}
+
+    yield urls
+
+    for kind, url in urls.items():
+        _databases(kind).drop(url)
+
+
+@pytest.fixture
+def kept_database_url(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    _databases: Callable[[str], Databases],
+    _kept: dict[str, str],
+) -> str:
+    """One database with the schema, for the tests that take back what they write."""
+    kind = request.param
+    if kind not in _kept:
+        _kept[kind] = _databases(kind).create(tmp_path_factory.mktemp("kept"), with_schema=True)
+    return _kept[kind]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The wiring: the clock, what Celery is told, and which concrete thing serves which channel."""
+"""The wiring: the clock, and which concrete thing serves which channel."""
 
 import json
 import subprocess
@@ -12,20 +12,16 @@ from typing import Any
 import pytest
 
 from followup.bootstrap import Clock, Service, make_sender, open_service
-from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS, celery_settings
 from followup.config import Settings
 from followup.domain.cadence import Channel, Lane
 from followup.errors import Misconfigured
-from followup.services.sending import BATCH, LEASE, RUN
-from followup.transports.base import CALL_LIMIT
+from followup.services.sending import BATCH
 from followup.transports.smtp import SmtpTransport
 from followup.transports.twilio import TwilioTransport
 from tests.schema import ENCRYPTION_KEYS
 
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 11, 23, 9, tzinfo=timezone(timedelta(hours=-8)))
-REDIS = ("redis://127.0.0.1/0", "rediss://127.0.0.1/0", "redis+socket:///s?virtual_host=0")
-AMQP = ("amqp://127.0.0.1//", "amqps://127.0.0.1//")
 
 
 @pytest.mark.parametrize(
@@ -58,100 +54,10 @@ def test_without_a_demo_it_is_now(given: tuple[datetime | None, float | None]) -
     assert before <= Clock(*given).now() <= datetime.now(UTC)
 
 
-def told(broker_url: str, *, rings_only: bool = False) -> dict[str, Any]:
-    settings = Settings.model_validate({"broker_url": broker_url})
-    return celery_settings(settings, rings_only=rings_only)
-
-
-@pytest.mark.parametrize("broker_url", [*REDIS, *AMQP])
-def test_a_message_is_a_doorbell_whatever_the_broker(broker_url: str) -> None:
-    settings = told(broker_url)
-
-    assert {name: settings[name] for name in DOORBELLS} == DOORBELLS
-
-
-DOORBELLS: dict[str, object] = {
-    "result_backend": None,
-    "task_ignore_result": True,
-    "task_store_errors_even_if_ignored": False,
-    "accept_content": ["json"],
-    "task_serializer": "json",
-    "enable_utc": True,
-    "timezone": "UTC",
-    "task_acks_late": False,
-    "task_reject_on_worker_lost": False,
-    "task_create_missing_queues": False,
-    "worker_prefetch_multiplier": 1,
-    "worker_cancel_long_running_tasks_on_connection_loss": False,
-    "broker_connection_retry_on_startup": True,
-    "broker_connection_max_retries": None,
-    "beat_scheduler": "celery.beat:Scheduler",
-    "beat_max_loop_interval": 1,
-}
-
-
-@pytest.mark.parametrize("broker_url", [*REDIS, *AMQP])
-def test_each_queue_has_a_routing_key_of_its_own(broker_url: str) -> None:
-    queues = told(broker_url)["task_queues"]
-
-    assert [(queue.name, queue.routing_key) for queue in queues] == [(q, q) for q in QUEUES]
-    assert told(broker_url)["task_default_queue"] in QUEUES
-
-
-def test_there_is_a_queue_for_each_lane_and_for_what_is_no_lane() -> None:
-    assert set(QUEUES) == {*Lane, "intake", "upkeep"}
-
-
-@pytest.mark.parametrize("broker_url", REDIS)
-def test_no_wait_for_a_redis_is_without_end(broker_url: str) -> None:
-    settings = told(broker_url)
-    options = settings["broker_transport_options"]
-
-    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (5, 3)
-    assert options["health_check_interval"] == 10
-    assert options["global_keyprefix"] == "followup:"
-    assert options["visibility_timeout"] == 300
-    assert "retry_on_timeout" not in options
-    assert settings["broker_pool_acquire_timeout"] == 5
-    assert settings["worker_disable_prefetch"] is True
-    assert "broker_heartbeat" not in settings
-
-
-@pytest.mark.parametrize("broker_url", AMQP)
-def test_rabbitmq_confirms_what_it_took_and_keeps_it_on_several_nodes(broker_url: str) -> None:
-    settings = told(broker_url)
-
-    assert settings["broker_transport_options"] == {"confirm_publish": True}
-    assert settings["broker_heartbeat"] == 30
-    assert settings["worker_disable_prefetch"] is False
-    assert {str(queue.queue_arguments) for queue in settings["task_queues"]} == {
-        str({"x-queue-type": "quorum"})
-    }
-
-
-def test_the_bell_of_the_api_gives_up_at_once() -> None:
-    settings = told(REDIS[0], rings_only=True)
-    options = settings["broker_transport_options"]
-
-    assert set(settings["task_publish_retry_policy"].values()) == {0}
-    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (1, 1)
-    assert settings["broker_pool_acquire_timeout"] == 1
-
-
-def test_the_times_of_a_run_fit_into_each_other() -> None:
-    limit = timedelta(seconds=told(REDIS[0])["task_time_limit"])
-
-    assert CALL_LIMIT < LEASE
-    assert limit > RUN + CALL_LIMIT
-    # Whoever held a row is dead when the provider is first asked, 60 s after the lease ran out.
-    assert limit < LEASE + timedelta(seconds=60)
-    assert RUN.total_seconds() > RING_EXPIRES_SECONDS
-
-
 def settings_of(directory: Path, **fields: Any) -> Settings:
     values: dict[str, Any] = {
         "database_url": f"sqlite:///{directory / 'new' / 'followup.db'}",
-        "broker_url": REDIS[0],
+        "broker_url": "redis://127.0.0.1/0",
         "clinic_file": ROOT / "clinic.toml",
         "templates_dir": ROOT / "templates",
         "secret_keys": "tests-only-" * 4,

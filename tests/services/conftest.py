@@ -1,6 +1,6 @@
 """The service's parts over each database: its store, its clinic, and transports that record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from followup.domain.cadence import Lane
 from followup.services.sending import BATCH
 from followup.store.db import make_engine
+from followup.store.models import Base
 from tests.schema import KEYRING
 from tests.services.cast import Desk
 from tests.services.recording import Recording
@@ -20,23 +21,37 @@ def threads() -> Iterator[dict[Lane, ThreadPoolExecutor]]:
         yield dict.fromkeys(Lane, pool)
 
 
+@pytest.fixture(scope="session")
+def _engines(_kept: dict[str, str]) -> Iterator[Callable[[str, str], Engine]]:
+    """Engines are kept with their databases, because they learn the queries."""
+    made: dict[tuple[str, str], Engine] = {}
+
+    def get(url: str, process: str) -> Engine:
+        if (url, process) not in made:
+            made[url, process] = make_engine(url, KEYRING, pool_size=10)
+        return made[url, process]
+
+    yield get
+
+    for engine in made.values():
+        engine.dispose()
+
+
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url, KEYRING, pool_size=10)
+def engine(kept_database_url: str, _engines: Callable[[str, str], Engine]) -> Iterator[Engine]:
+    engine = _engines(kept_database_url, "this")
 
     yield engine
 
-    engine.dispose()
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
 
 
 @pytest.fixture
-def other_engine(database_url: str) -> Iterator[Engine]:
-    """Another process's engine on the same database."""
-    engine = make_engine(database_url, KEYRING)
-
-    yield engine
-
-    engine.dispose()
+def other_engine(kept_database_url: str, _engines: Callable[[str, str], Engine]) -> Engine:
+    """As another process has it, on the same database."""
+    return _engines(kept_database_url, "other")
 
 
 @pytest.fixture

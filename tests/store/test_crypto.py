@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Channel
 from followup.domain.consent import SuppressionReason

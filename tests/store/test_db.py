@@ -16,7 +16,7 @@ from followup.store.models import Lead
 from tests.parallel import together
 from tests.schema import KEYRING, create
 from tests.store.rows import TUESDAY_TEN, add_lead
-from tests.store.writing import EACH, in_processes, write_leads
+from tests.store.writing import EACH, here_and_in_a_process, write_leads
 
 PROCESSES = 2
 THREADS = 3
@@ -180,7 +180,7 @@ def test_on_sqlite_who_reads_first_and_writes_then_is_not_turned_away(sqlite: En
 def test_six_writers_in_two_processes_share_one_sqlite_file(
     sqlite_url: str, sqlite: Engine
 ) -> None:
-    in_processes(PROCESSES, write_leads, sqlite_url, THREADS)
+    here_and_in_a_process(write_leads, sqlite_url, THREADS)
 
     with db.reading(sqlite) as session:
         assert len(session.scalars(select(Lead.id)).all()) == PROCESSES * THREADS * EACH

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind

@@ -1,5 +1,6 @@
 """Rows of `decisions` and `actions`: in the order of their making, each with its facts."""
 
+from sqlalchemy.orm import Session
 
 from followup.domain.delivery import Reason, Status
 from followup.store import ledger

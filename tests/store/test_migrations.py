@@ -15,7 +15,7 @@ from followup.errors import Misconfigured
 from followup.store.db import make_engine, migrate, missing_migrations
 from followup.store.models import Base
 from tests.schema import KEYRING
-from tests.store.writing import in_processes, migrate_database
+from tests.store.writing import here_and_in_a_process, migrate_database
 
 TABLES = frozenset(Base.metadata.tables)
 
@@ -92,7 +92,7 @@ def test_migrating_twice_changes_nothing(empty: Engine) -> None:
 
 
 def test_two_processes_may_migrate_at_once(empty: Engine, empty_database_url: str) -> None:
-    in_processes(2, migrate_database, empty_database_url)
+    here_and_in_a_process(migrate_database, empty_database_url)
 
     assert not missing_migrations(empty)
 

@@ -2,9 +2,10 @@
 
 import multiprocessing
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 
 from followup.store.db import make_engine, migrate, transaction
-from tests.parallel import together
+from tests.parallel import PATIENCE_SECONDS, together
 from tests.schema import KEYRING
 from tests.store.rows import add_lead
 
@@ -12,15 +13,20 @@ from tests.store.rows import add_lead
 EACH = 15
 
 
-def in_processes(count: int, target: Callable[..., None], *arguments: object) -> None:
-    """Run the target in that many processes at once; each must end well."""
+def here_and_in_a_process(target: Callable[..., None], *arguments: object) -> None:
+    """Run the target here and in another process at once; both must end well."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=target, args=arguments) for _ in range(count)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * count
+    start = context.Barrier(2)
+    process = context.Process(target=_after, args=(start, target, arguments))
+    process.start()
+    _after(start, target, arguments)
+    process.join()
+    assert process.exitcode == 0
+
+
+def _after(start: Barrier, target: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    start.wait(PATIENCE_SECONDS)
+    target(*arguments)
 
 
 def migrate_database(url: str) -> None:
