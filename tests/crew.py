@@ -63,6 +63,10 @@ class Program(Server):
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -93,8 +97,14 @@ class Program(Server):
 class Crew:
     """A database, a sandbox, and the programs that a test starts around a broker."""
 
-    def __init__(self, directory: Path, broker_url: str) -> None:
+    def __init__(self, directory: Path, broker_url: str, *, supervised: bool = False) -> None:
+        """`supervised`: what ends by itself is started again, as Compose and `up` do.
+
+        A worker that loses its broker with a message in hand may end with "Unrecoverable error"
+        (kombu 5.7 asks a closed connection for its address).
+        """
         self._directory = directory
+        self._supervised = supervised
         self._programs: list[Program] = []
         self._port = find_free_port()
         anchor = time.time()
@@ -188,7 +198,13 @@ class Crew:
         taken = self.sandbox.messages()
         return sorted(message.channel for message in taken if message.to in addresses)
 
+    def _revive(self) -> None:
+        for program in self._programs if self._supervised else ():
+            if program.has_ended:
+                program.start()
+
     def are_acknowledged(self, *numbers: int) -> bool:
+        self._revive()
         return all(len(self.acknowledgements(number)) >= 2 for number in numbers)
 
     def first_text(self, number: int) -> Delivery | None:

@@ -71,7 +71,7 @@ def broker() -> Iterator[Valkey]:
 @pytest.fixture(scope="module")
 def everybody(broker: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
     """The API, a worker and two beats; a test's people are no other test's."""
-    with Crew(tmp_path_factory.mktemp("everybody"), broker.url) as crew:
+    with Crew(tmp_path_factory.mktemp("everybody"), broker.url, supervised=True) as crew:
         crew.start_worker(processes=2)
         crew.start_beat()
         crew.start_beat()
