@@ -14,8 +14,8 @@ from followup.domain.hours import DEFAULT_TEXT_WINDOW, BusinessHours, TextWindow
 from followup.domain.lead import LeadStatus
 
 #: The first acknowledgement of someone who has just agreed and pressed the button may go at any
-#: hour, that long after the submission (sms-and-consent rule; 47 CFR 64.1200(f)(15) excludes a
-#: message sent by the person's own invitation from the hours of (c)(1)).
+#: hour, that long after the submission: 47 CFR 64.1200(f)(15) excludes a message sent by the
+#: person's own invitation from the hours of (c)(1).
 AT_ONCE = timedelta(minutes=5)
 
 #: One automated first text per number in that time, whatever the forms say.
