@@ -15,7 +15,7 @@ import structlog
 from jinja2 import Environment
 from sqlalchemy import Engine
 
-from followup.clinic import Clinic, read_clinic
+from followup.clinic import Caps, Clinic, read_clinic
 from followup.config import SENDING, Settings, is_loopback, read_settings
 from followup.domain.cadence import Channel, Lane
 from followup.services.composing import Composer
@@ -26,6 +26,7 @@ from followup.store.crypto import Keyring
 from followup.store.db import make_engine, make_sqlite_folder
 from followup.templates import Templates, pages_environment
 from followup.transports.base import Transport
+from followup.transports.mailbox import Mailbox
 from followup.transports.smtp import Server, SmtpTransport
 from followup.transports.twilio import Account, TwilioTransport
 
@@ -61,6 +62,11 @@ class Service:
     def now(self) -> datetime:
         return self.clock.now()
 
+    @property
+    def caps(self) -> Caps | None:
+        """None where a load test has lifted them."""
+        return None if self.settings.limits == "off" else self.clinic.caps
+
 
 def open_service(settings: Settings, *, pool_size: int = 5) -> Service:
     """Read the clinic's files and open the store. Raises Misconfigured; reaches no server yet."""
@@ -91,8 +97,11 @@ def make_sender(service: Service) -> Sender:
             service.planner, service.templates, service.links, settings.email_from or ""
         ),
         transports=make_transports(service),
-        threads={lane: ThreadPoolExecutor(BATCH, thread_name_prefix=lane) for lane in Lane},
+        threads={
+            lane: ThreadPoolExecutor(BATCH * len(Channel), thread_name_prefix=lane) for lane in Lane
+        },
         reserved_allowed=settings.texts_stay_on_this_machine,
+        caps=service.caps,
     )
 
 
@@ -111,6 +120,14 @@ def make_transports(service: Service) -> Mapping[Channel, Transport]:
         Channel.email: SmtpTransport(server, settings.email_from or "", service.clinic.email),
         Channel.sms: TwilioTransport(account, service.links.status_url),
     }
+
+
+def make_mailbox(settings: Settings) -> Mailbox | None:
+    """Where bounces arrive, if anywhere."""
+    if settings.bounces_url is None:
+        return None
+    url = settings.bounces_url.get_secret_value()
+    return Mailbox.from_url(url, on_this_machine=is_loopback(url))
 
 
 @cache

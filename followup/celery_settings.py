@@ -1,5 +1,6 @@
 """Celery's configuration: queues, and a reason where a value is not the default."""
 
+import socket
 from typing import Any
 
 from kombu import Queue
@@ -12,6 +13,13 @@ QUEUES = (*(lane.value for lane in Lane), "intake", "upkeep")
 
 #: A ring that nobody took for that long is dropped; beat rings again anyway.
 RING_EXPIRES_SECONDS = 5
+
+#: Probes after 10 s of silence, and the end 15 s later; the system's own is two hours.
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
 
 
 def celery_settings(settings: Settings, *, rings_only: bool = False) -> dict[str, Any]:
@@ -38,9 +46,10 @@ def celery_settings(settings: Settings, *, rings_only: bool = False) -> dict[str
         # The default waits for ever.
         "broker_pool_acquire_timeout": 1 if rings_only else 5,
         "broker_transport_options": (
-            _redis_options(rings_only) if is_redis else {"confirm_publish": True}
+            _redis_options(rings_only) if is_redis else _amqp_options(rings_only)
         ),
-        **({} if is_redis else {"broker_heartbeat": 30}),
+        # A worker gives up a connection that was silent for two or three of these.
+        **({} if is_redis else {"broker_heartbeat": 6}),
         "result_backend": None,
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
@@ -83,11 +92,18 @@ def _redis_options(rings_only: bool) -> dict[str, Any]:
         "socket_timeout": 1 if rings_only else 5,
         "socket_connect_timeout": 1 if rings_only else 3,
         "socket_keepalive": True,
-        "health_check_interval": 10,
-        "visibility_timeout": 300,
-        "unacked_restore_interval": 10,
-        "unacked_restore_throttle": 3,
+        # A connection that only listens sees by this that nobody is there any more.
+        "socket_keepalive_options": _KEEPALIVE,
+        "health_check_interval": 5,
+        # Nothing is kept of a ring that was taken, and nothing put back later: beat rings again.
+        "ack_emulation": False,
     }
+
+
+def _amqp_options(rings_only: bool) -> dict[str, Any]:
+    timeout = 1 if rings_only else 5
+    # Who rings sees that nobody hears only by a confirmation that does not come.
+    return {"confirm_publish": True, "read_timeout": timeout, "write_timeout": timeout}
 
 
 def _queue(name: str, is_redis: bool) -> Queue:

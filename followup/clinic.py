@@ -5,7 +5,7 @@ Secrets and addresses of servers are settings (`config.py`); wording and cadence
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +147,8 @@ class Form(_Table):
 class StaffRole(StrEnum):
     staff = "staff"
     manager = "manager"
+    #: Hears when the service itself is in trouble, and nothing of leads.
+    operator = "operator"
 
 
 class Recipient(_Table):
@@ -164,6 +166,26 @@ class Recipient(_Table):
     @property
     def is_reachable(self) -> bool:
         return self.email is not None or self.phone is not None
+
+
+class Caps(_Table):
+    """The most that anybody may be sent, whatever goes wrong with us; past it, messages wait."""
+
+    #: To one address of a patient on one channel, in 24 hours.
+    patient_per_day: int = Field(default=6, ge=1)
+    #: To the patient of one lead, in 24 hours.
+    lead_per_day: int = Field(default=10, ge=1)
+    #: To one address of the staff on one channel, in an hour.
+    staff_per_hour: int = Field(default=500, ge=1)
+    #: Of the whole service, in an hour by the clock.
+    service_per_hour: int = Field(default=5000, ge=1)
+
+
+class Alarms(_Table):
+    """When silence is suspicious."""
+
+    #: Time that the clinic is open in which no form came in.
+    no_submission_after: Duration = timedelta(hours=48)
 
 
 class Clinic(_Table):
@@ -193,6 +215,8 @@ class Clinic(_Table):
     sites: tuple[Site, ...] = Field(min_length=1)
     escalation: tuple[Recipient, ...] = Field(min_length=1)
     forms: Mapping[Literal["contact", "screening"], Form]
+    caps: Caps = Caps()
+    alarms: Alarms = Alarms()
 
     def site(self, site_id: str | None) -> Site:
         """The site of that id; the default one for None and for a site that we do not know."""
@@ -231,6 +255,15 @@ class Clinic(_Table):
         roles = {StaffRole.staff, StaffRole.manager} if escalated else {StaffRole.staff}
         return tuple(one for one in self.escalation if one.role in roles and one.serves(site))
 
+    @property
+    def operators(self) -> tuple[Recipient, ...]:
+        """Who hears of the service's own trouble: operators, else managers, else everybody."""
+        for role in (StaffRole.operator, StaffRole.manager):
+            named = tuple(one for one in self.escalation if one.role is role)
+            if named:
+                return named
+        return self.escalation
+
 
 def read_clinic(path: Path) -> Clinic:
     """The clinic's file; raises Misconfigured, one line: the file, the key, what was expected."""
@@ -255,9 +288,12 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
     return {"sender_label": table["name"]} | table if "name" in table else table
 
 
+_TABLES = ("sites", "escalation", "forms", "caps", "alarms")
+
+
 def _key(location: tuple[str | int, ...]) -> str:
     """`Clinic` holds the keys of `[clinic]` flat; the operator reads them below their table."""
-    in_file = location[:1] in {("sites",), ("escalation",), ("forms",)}
+    in_file = location[:1] in {(name,) for name in _TABLES}
     return key_path(location if in_file else ("clinic", *location))
 
 

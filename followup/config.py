@@ -3,6 +3,8 @@
 What the clinic says about itself is in `clinic.toml`, not here.
 """
 
+import base64
+import errno
 import ipaddress
 import re
 from collections.abc import Collection
@@ -12,7 +14,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -69,13 +74,24 @@ class Settings(BaseSettings):
     )
     twilio_from: str | None = Field(None, description="Sending number, or a messaging service")
     twilio_api_url: str | None = Field(None, description="A simulator's address, for tests")
+    sendgrid_webhook_key: str | None = Field(None, description="Verification key of its webhook")
+    mailgun_signing_key: SecretStr | None = Field(None, description="HTTP webhook signing key")
+    postmark_webhook_token: SecretStr | None = Field(None, description="Password of its webhook")
+    ses_topic_arn: str | None = Field(
+        None,
+        pattern=r"^arn:aws(-us-gov)?:sns:[a-z0-9-]+:\d{12}:[\w.-]+$",
+        description="arn:aws:sns:…",
+    )
+    bounces_url: SecretStr | None = Field(
+        None, description="imaps://user:password@host/INBOX that bounces arrive in"
+    )
     clock_start: datetime | None = Field(None, description="Demo clock: instant at CLOCK_ANCHOR")
     clock_anchor: float | None = Field(
         None, ge=0, le=LATEST_ANCHOR, description="Demo clock: unix seconds of its start"
     )
     clock_rate: float = Field(1.0, gt=0, le=100_000, description="Demo clock: times as fast")
     log_format: Literal["json", "console"] = Field("json", description="json or console")
-    limits: Literal["on", "off"] = Field("on", description="off lifts intake limits, loopback only")
+    limits: Literal["on", "off"] = Field("on", description="off lifts limits, on loopback only")
     host: str = Field("127.0.0.1", description="Address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="Port of the API")
     sandbox_port: int = Field(8025, ge=0, le=65535, description="Port of the sandbox's page")
@@ -119,6 +135,36 @@ class Settings(BaseSettings):
             if not _address(url.get_secret_value(), ("smtp", "smtps"), expected).hostname:
                 raise ValueError(expected)
         return url
+
+    @field_validator("bounces_url")
+    @classmethod
+    def _mailbox(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            expected = "must be imaps://user:password@host/INBOX or imap://…"
+            parts = _address(url.get_secret_value(), ("imap", "imaps"), expected)
+            if not (parts.hostname and parts.username and parts.password):
+                raise ValueError(expected)
+        return url
+
+    @field_validator("sendgrid_webhook_key")
+    @classmethod
+    def _verification_key(cls, key: str | None) -> str | None:
+        if key is not None:
+            expected = "must be the verification key that SendGrid shows"
+            try:
+                read = load_der_public_key(base64.b64decode(key, validate=True))
+            except (ValueError, UnsupportedAlgorithm):
+                raise ValueError(expected) from None
+            if not isinstance(read, EllipticCurvePublicKey):
+                raise ValueError(expected)
+        return key
+
+    @field_validator("postmark_webhook_token")
+    @classmethod
+    def _unguessable(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < SECRET_MIN_LENGTH:
+            raise ValueError(f"must have at least {SECRET_MIN_LENGTH} characters")
+        return token
 
     @field_validator("email_from")
     @classmethod
@@ -245,6 +291,20 @@ def is_loopback(url: str | None) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def cannot_listen(host: str, port: int, name: str, error: OSError) -> Misconfigured:
+    """What the operator has to change: the port of that setting, or the host."""
+    # Python adds the address that it tried to what the system said.
+    said = (error.strerror or type(error).__name__).partition(" (while")[0]
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        trouble = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {said}"
+        return Misconfigured(
+            f"{PREFIX}{name}: port {port} on {host} {trouble}; set {PREFIX}{name} to a free port"
+        )
+    return Misconfigured(
+        f"{PREFIX}HOST: cannot listen on {host}: {said}; set it to an address of this machine"
+    )
 
 
 def read_settings(*env_files: Path) -> Settings:

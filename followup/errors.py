@@ -9,6 +9,7 @@ FollowupError
 ├── Misconfigured                a setting, the clinic's file, a cadence or a template
 └── TransportError               what a provider, or the way to it, did with one message
     ├── TemporaryFailure         certainly not sent; may be tried again
+    │   └── ChannelFailure       so would be any other message now
     ├── PermanentFailure         certainly not sent; trying again would not help
     ├── ConfigurationFailure     certainly not sent, and nothing of this channel will be
     └── OutcomeUnknown           it may have been sent; nobody knows
@@ -73,6 +74,10 @@ class TransportError(FollowupError):
     `code` is the provider's own code as text, `reason` our short cause without personal data.
     """
 
+    #: Whether the way to the provider failed, rather than this one message: many in a row pause
+    #: the channel.
+    by_channel = False
+
     def __init__(
         self, reason: str, code: str | None = None, retry_after: timedelta | None = None
     ) -> None:
@@ -84,6 +89,12 @@ class TransportError(FollowupError):
 
 class TemporaryFailure(TransportError):
     """Certainly not sent, and a later attempt may succeed."""
+
+
+class ChannelFailure(TemporaryFailure):
+    """The provider is not there, or takes nothing from anybody now."""
+
+    by_channel = True
 
 
 class PermanentFailure(TransportError):
@@ -101,6 +112,10 @@ class PermanentFailure(TransportError):
 class ConfigurationFailure(TransportError):
     """Certainly not sent: the account, sender or credentials are wrong for every message."""
 
+    by_channel = True
+
 
 class OutcomeUnknown(TransportError):
     """The request may have been taken; only the provider can tell. Never sent again blindly."""
+
+    by_channel = True

@@ -3,6 +3,10 @@
 import threading
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger()
+
 
 class Gate:
     """Lets one thread through at a time; who finds it taken leaves the work to that thread."""
@@ -12,11 +16,22 @@ class Gate:
         self._again = False
 
     def enter(self, work: Callable[[], None]) -> None:
-        """Do the work, or have the thread that is at it do it once more when it is done."""
+        """Do the work, or have the thread that is at it do it once more when it is done.
+
+        Also when it fails: those who came meanwhile have left. Raises the last failure.
+        """
         self._again = True
         while self._again and self._taken.acquire(blocking=False):
+            self._again = False
+            failure: Exception | None = None
             try:
-                self._again = False
                 work()
+            except Exception as error:
+                failure = error
             finally:
                 self._taken.release()
+            if failure is None:
+                continue
+            if not self._again:
+                raise failure
+            log.warning("failed, and was asked for again", error=type(failure).__name__)

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from followup.broker import broker_child
-from followup.config import PREFIX
+from followup.config import PREFIX, cannot_listen
 from followup.errors import Conflict, Misconfigured
 from followup.local_settings import (
     FastClock,
@@ -165,22 +165,18 @@ def _check_ports(settings: LocalSettings) -> None:
     deadline = time.monotonic() + PORT_PATIENCE_SECONDS
     with ExitStack() as stack:
         for host, name in wanted:
-            _check_port(stack, host, settings.port(name), PREFIX + name, deadline)
+            _check_port(stack, host, settings.port(name), name, deadline)
 
 
-def _check_port(stack: ExitStack, host: str, port: int, setting: str, deadline: float) -> None:
+def _check_port(stack: ExitStack, host: str, port: int, name: str, deadline: float) -> None:
     while True:
         try:
             stack.enter_context(socket.create_server((host, port), family=_family(host)))
         except OSError as error:
-            is_taken = error.errno == errno.EADDRINUSE
-            if is_taken and time.monotonic() < deadline:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
                 time.sleep(PORT_ASKING_SECONDS)
                 continue
-            trouble = "is in use" if is_taken else f"cannot be used: {error.strerror}"
-            raise Misconfigured(
-                f"{setting}: port {port} on {host} {trouble}; set {setting} to a free port"
-            ) from error
+            raise cannot_listen(host, port, name, error) from error
         return
 
 

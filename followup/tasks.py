@@ -6,14 +6,21 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from celery import Celery, signals
+import structlog
+from celery import Celery, Task, signals
+from celery.schedules import crontab
+from kombu.transport import redis as redis_broker
 
-from followup.bootstrap import configure_logging, worker_sender, worker_service
+from followup.bootstrap import configure_logging, make_mailbox, worker_sender, worker_service
 from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
 from followup.config import read_settings
 from followup.domain.cadence import Lane
+from followup.errors import TransportError
 from followup.gate import Gate
-from followup.services import intake, sending, settling
+from followup.services import bouncing, intake, sending, settling, watching
+from followup.store.db import UNUSABLE, cause_of
+
+log = structlog.get_logger()
 
 #: Seconds between two rings of a lane.
 RHYTHM = 1.0
@@ -42,13 +49,49 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
         },
         "rescue what lost workers held": {"task": "followup.rescue", **seldom},
         "ask about unknown outcomes": {"task": "followup.settle", **seldom},
+        "watch over all of it": {"task": "followup.watch", **seldom},
+        "ask about receipts that never came": {
+            "task": "followup.reconcile",
+            # By the clock, and not by an interval, which would begin anew with each start of beat.
+            "schedule": crontab(minute="17"),
+            "options": {"queue": "upkeep", "expires": 3000},
+        },
+        "read the bounces that arrived": {
+            "task": "followup.read_bounces",
+            "schedule": 60.0,
+            "options": {"queue": "upkeep", "expires": 60},
+        },
     }
 
 
 #: In a worker with threads, a slow lane must not take up every one of them.
 _GATES = {lane: Gate() for lane in Lane}
 
-app = Celery("followup")
+# A worker that lost its Redis would put the rings that it holds back through the connection that it
+# has just closed, and end by that (kombu 5.7). A ring needs no putting back: beat rings again.
+redis_broker.Channel.do_restore = False
+
+
+#: Rings that were last in vain.
+_IN_VAIN: set[tuple[str, tuple[Any, ...]]] = set()
+
+
+class Doorbell(Task):  # type: ignore[misc]
+    """A task that without a database is done in vain: one line says so, and beat rings again."""
+
+    def __call__(self, *args: Any) -> None:
+        ring = (self.name, args)
+        try:
+            super().__call__(*args)
+        except UNUSABLE as error:
+            if ring not in _IN_VAIN:
+                log.error("the database cannot be used", task=self.name, cause=cause_of(error))
+            _IN_VAIN.add(ring)
+        else:
+            _IN_VAIN.discard(ring)
+
+
+app = Celery("followup", task_cls=Doorbell)
 
 
 def _configuration() -> dict[str, Any]:
@@ -91,6 +134,36 @@ def rescue() -> None:
 @app.task(name="followup.settle")
 def settle() -> None:
     settling.settle(worker_sender(), worker_service().now())
+
+
+@app.task(name="followup.watch")
+def watch() -> None:
+    service = worker_service()
+    watching.watch(
+        service.engine,
+        service.planner,
+        service.now(),
+        caps=service.caps,
+        rate=service.settings.clock_rate,
+    )
+
+
+@app.task(name="followup.reconcile")
+def reconcile() -> None:
+    settling.reconcile(worker_sender(), worker_service().now())
+
+
+@app.task(name="followup.read_bounces")
+def read_bounces() -> None:
+    """Nothing without a mailbox. A mailbox that cannot be read is tried again by the next ring."""
+    service = worker_service()
+    mailbox = make_mailbox(service.settings)
+    if mailbox is None:
+        return
+    try:
+        bouncing.read_bounces(service.engine, service.planner, mailbox, service.now())
+    except TransportError as error:
+        log.error("the bounces could not be read", problem=str(error))
 
 
 def ring(lane: Lane) -> None:

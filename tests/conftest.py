@@ -9,14 +9,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import loopback
 from tests.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
 from tests.keeper import Keeper, ask_for
+from tests.rabbitmq import find_rabbitmq
 from tests.servers import ServerMissing, Valkey, find_chromium
 
 #: A server of one's own takes the place of the ones that the wheel brings.
@@ -33,6 +35,15 @@ REQUIRE_ALL = any(
 
 MISSING = "real part missing: "
 
+#: Tests that share a whole clinic, which is long in starting: one worker runs a file of them.
+TOGETHER = (
+    "chaos/test_broker_faults.py",
+    "chaos/test_database_faults.py",
+    "chaos/test_rabbitmq.py",
+    "chaos/test_soak.py",
+    "test_tasks.py",
+)
+
 loopback.guard()
 # How long an example takes says nothing on a machine that runs several tests at once.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -42,8 +53,14 @@ _keeper = pytest.StashKey[Keeper]()
 Found = TypeVar("Found")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the chaos tests at full length")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_database: on PostgreSQL 16 too, as tests/store is")
+    config.addinivalue_line("markers", "long: runs with --long only")
+    config.addinivalue_line("markers", "briefly_on(database): on others with --long only")
     # Workers of xdist share the servers of the process that started them.
     if not hasattr(config, "workerinput"):
         config.stash[_keeper] = Keeper()
@@ -61,6 +78,33 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             every = node.get_closest_marker("every_database") or "store" in node.path.parent.parts
             kinds = EVERY_DATABASE if every else USUAL_DATABASES
             metafunc.parametrize(name, kinds, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Deselected, not skipped: CI takes a skipped test for one that could not run.
+    if not config.getoption("--long"):
+        left_out = [item for item in items if _is_long(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_long(item: pytest.Item) -> bool:
+    briefly_on = item.get_closest_marker("briefly_on")
+    if briefly_on is not None and isinstance(item, pytest.Function):
+        return not str(item.callspec.params["database_url"]).startswith(briefly_on.args)
+    return item.get_closest_marker("long") is not None
+
+
+class _Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Each test goes where there is room, but those of a file that is to stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.endswith(TOGETHER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
+    return _Together(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,6 +135,19 @@ def _or_say_missing(part: str, find: Callable[[], Found]) -> Found:
         return find()
     except ServerMissing as missing:
         pytest.skip(f"{MISSING}{part} ({missing})")
+
+
+@pytest.fixture(scope="session")
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether chaos runs at full length, rather than in CI's few minutes."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def bytecode(pytestconfig: pytest.Config) -> Path:
+    """Kept for the next run: compiling it takes longer than all else of a start."""
+    assert pytestconfig.cache, "these tests need pytest's cacheprovider"
+    return pytestconfig.cache.mkdir("bytecode")
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +261,12 @@ def _flushed(url: str) -> str:
     socket_path = Path(url.removeprefix("redis+socket://").partition("?")[0])
     Valkey(socket_path.parent).ask("FLUSHALL")
     return url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> None:
+    """A test with a RabbitMQ of its own does not run where there is none."""
+    _or_say_missing("RabbitMQ", find_rabbitmq)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,6 +83,13 @@ class Server(ABC):
         """An end without goodbye, as by a power cut."""
         self._end(self.kill_signal)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It is there and says nothing."""
+        assert self._process is not None
+        with stopped(self._process.pid):
+            yield
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -118,11 +125,15 @@ class Server(ABC):
 
 
 class Valkey(Server):
-    """The product's embedded broker, with an append-only file; on a unix socket, or on `port`."""
+    """The product's embedded broker, with an append-only file unless it is to be `forgetful`; on a
+    unix socket, or on `port`."""
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, port: int | None = None, forgetful: bool = False
+    ) -> None:
         super().__init__(directory)
         self.port = port
+        self._appends = "no" if forgetful else "yes"
         self.socket_path = directory / "s"
 
     @property
@@ -143,7 +154,7 @@ class Valkey(Server):
         return (
             *(str(self._binary()), "--port", str(self.port or 0), "--bind", "127.0.0.1"),
             *("--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
-            *("--dir", str(self.directory), "--save", "", "--appendonly", "yes"),
+            *("--dir", str(self.directory), "--save", "", "--appendonly", self._appends),
             *("--maxmemory-policy", "noeviction"),
         )
 
@@ -219,6 +230,21 @@ class PostgreSQL(Server):
             (self._programs / "pg_isready", "-q", "-h", self._data, "-U", "postgres"), check=False
         )
         return ready.returncode == 0
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """Processes that stand still meanwhile."""
+    for pid in pids:
+        # One that has just ended stands still already.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def find_valkey() -> Path:

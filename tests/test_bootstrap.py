@@ -99,7 +99,7 @@ def test_each_channel_has_its_transport_and_each_lane_its_threads(service: Servi
     assert isinstance(sender.transports[Channel.email], SmtpTransport)
     assert isinstance(sender.transports[Channel.sms], TwilioTransport)
     threads = {lane: pool._max_workers for lane, pool in sender.threads.items()}
-    assert threads == dict.fromkeys(Lane, BATCH)
+    assert threads == dict.fromkeys(Lane, BATCH * len(Channel))
 
 
 @pytest.mark.parametrize("name", ["smtp_url", "email_from", "twilio_auth_tokens"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from followup.clinic import Clinic, read_clinic, readable_phone
+from followup.clinic import Caps, Clinic, Recipient, StaffRole, read_clinic, readable_phone
 from followup.errors import Invalid, Misconfigured, NotFound
 
 SHIPPED = Path(__file__).parents[1] / "clinic.toml"
@@ -199,3 +199,77 @@ def test_a_wrong_value_is_named(tmp_path: Path, old: str, new: str, expected: st
 
     assert refusal.startswith(f"clinic.toml: {expected}")
     assert "\n" not in refusal
+
+
+# The most that anybody is sent, and when silence is suspicious: two tables that may be absent.
+
+
+def _with_tables(tmp_path: Path, tables: str) -> Path:
+    path = tmp_path / "clinic.toml"
+    shipped = SHIPPED.read_text(encoding="utf-8")
+    before, after = shipped.index("[caps]"), shipped.index("# The forms.")
+    path.write_text(f"{shipped[:before]}{tables}\n{shipped[after:]}", encoding="utf-8")
+    return path
+
+
+def test_caps_and_alarms_have_defaults(clinic: Clinic) -> None:
+    assert clinic.caps == Caps(
+        patient_per_day=6, lead_per_day=10, staff_per_hour=500, service_per_hour=5000
+    )
+    assert clinic.alarms.no_submission_after == timedelta(hours=48)
+
+
+def test_caps_and_alarms_are_the_clinics_to_set(tmp_path: Path) -> None:
+    tables = '[caps]\npatient_per_day = 2\n[alarms]\nno_submission_after = "8h"'
+
+    clinic = read_clinic(_with_tables(tmp_path, tables))
+
+    assert (clinic.caps.patient_per_day, clinic.caps.lead_per_day) == (2, 10)
+    assert clinic.alarms.no_submission_after == timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        *(
+            pytest.param(f"[caps]\n{name} = 0", f"caps.{name}: expected greater than", id=name)
+            for name in ("patient_per_day", "lead_per_day", "staff_per_hour", "service_per_hour")
+        ),
+        pytest.param('[caps]\nservice_per_hour = "many"', "caps.service_per_hour: expected",
+                     id="no number"),
+        pytest.param("[caps]\npatients_per_day = 6",
+                     "caps.patients_per_day: there is no such key", id="misspelt cap"),
+        pytest.param('[alarms]\nno_submission_after = "soon"',
+                     "alarms.no_submission_after: expected a duration", id="no duration"),
+        pytest.param('[alarms]\nno_submissions_after = "8h"',
+                     "alarms.no_submissions_after: there is no such key", id="misspelt alarm"),
+    ],
+)  # fmt: skip
+def test_a_wrong_cap_or_alarm_is_named(tmp_path: Path, tables: str, expected: str) -> None:
+    path = _with_tables(tmp_path, tables)
+
+    with pytest.raises(Misconfigured) as refused:
+        read_clinic(path)
+
+    assert str(refused.value).startswith(f"{path}: {expected}")
+
+
+def test_operators_hear_of_the_services_trouble_else_managers_else_everybody(
+    clinic: Clinic,
+) -> None:
+    staff, manager = clinic.escalation
+    operator = Recipient(role=StaffRole.operator, name="Operator", email="ops@example.com")
+
+    def hearing(*escalation: Recipient) -> tuple[Recipient, ...]:
+        return clinic.model_copy(update={"escalation": escalation}).operators
+
+    assert hearing(staff, manager, operator) == (operator,)
+    assert hearing(staff, manager) == (manager,)
+    assert hearing(staff) == (staff,)
+
+
+def test_operators_hear_nothing_of_leads(clinic: Clinic) -> None:
+    operator = Recipient(role=StaffRole.operator, name="Operator", email="ops@example.com")
+    named = clinic.model_copy(update={"escalation": (*clinic.escalation, operator)})
+
+    assert operator not in named.recipients(named.site(None), escalated=True)

@@ -77,6 +77,17 @@ WRONG = {
     "ENCRYPTION_KEYS": ["rubbish", SECRET, f"{KEY},rubbish"],
     "SMTP_URL": ["mail.example.com", "https://mail.example.com", "smtp://", "smtp://mail:port"],
     "EMAIL_FROM": ["rubbish", "Clinic <hello>", "Clinic\\nBcc: x <hello@example.com>"],
+    "SENDGRID_WEBHOOK_KEY": [
+        *("rubbish", "AAAA", "not base64!"),
+        # A key, of another kind.
+        "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
+    ],
+    "POSTMARK_WEBHOOK_TOKEN": ["short"],
+    "SES_TOPIC_ARN": ["mail-events", "arn:aws:sqs:us-east-1:123456789012:mail-events"],
+    "BOUNCES_URL": [
+        *("mail.example.com", "pop3://a:b@mail.example.com", "imaps://a:b@"),
+        *("imaps://mail.example.com/INBOX", "imaps://a@mail.example.com", "imaps://a:b@mail:port"),
+    ],
     "TWILIO_ACCOUNT_SID": ["SK123", "AC 12"],
     "TWILIO_MESSAGING_SERVICE_SID": ["AC123"],
     "TWILIO_FROM": ["(949) 555-0100", "9495550100", "Clinic"],
@@ -110,6 +121,7 @@ def test_a_wrong_value_is_one_line_that_names_its_setting(
 
 def test_every_setting_that_can_be_wrong_has_a_row_above() -> None:
     free = {"CLINIC_FILE", "TEMPLATES_DIR", "DATA_DIR", "HOST", "TWILIO_AUTH_TOKENS"}
+    free.add("MAILGUN_SIGNING_KEY")
 
     assert {name.upper() for name in Settings.model_fields} == WRONG.keys() | free
 

@@ -75,3 +75,39 @@ def test_work_that_fails_does_not_shut_the_gate() -> None:
     gate.enter(lambda: done.append(1))
 
     assert done == [1]
+
+
+def test_what_was_asked_for_during_work_that_fails_is_done() -> None:
+    gate, begun, may_end = Gate(), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def work() -> None:
+        if not begun.is_set():
+            begun.set()
+            assert may_end.wait(WITHIN)
+            raise ConnectionError
+        done.append(threading.current_thread().name)
+
+    first = threading.Thread(target=gate.enter, args=(work,), name="first")
+    first.start()
+    assert begun.wait(WITHIN)
+    gate.enter(lambda: done.append("a second at once"))
+    may_end.set()
+    first.join(WITHIN)
+
+    assert done == ["first"]
+
+
+def test_work_that_fails_each_time_fails_for_who_did_it() -> None:
+    gate, runs = Gate(), list[int]()
+
+    def work() -> None:
+        runs.append(len(runs))
+        if len(runs) == 1:
+            gate.enter(lambda: None)
+        raise ConnectionError(f"failure {len(runs)}")
+
+    with pytest.raises(ConnectionError, match="failure 2"):
+        gate.enter(work)
+
+    assert runs == [0, 1]

@@ -253,7 +253,7 @@ def test_two_settings_with_one_port_are_noticed(tmp_path: Path, ports: dict[str,
 
 
 def test_a_host_that_is_not_this_machines_is_named(tmp_path: Path, ports: dict[str, str]) -> None:
-    with pytest.raises(Misconfigured, match=r"FOLLOWUP_PORT: port \d+ on 192\.0\.2\.1 cannot"):
+    with pytest.raises(Misconfigured, match=r"FOLLOWUP_HOST: cannot listen on 192\.0\.2\.1: "):
         refused_up(tmp_path, ports | {"FOLLOWUP_HOST": "192.0.2.1"})
 
 

@@ -1,26 +1,26 @@
 """Doorbells through real brokers and real processes, whatever is killed in between."""
 
-import json
 import re
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from urllib.request import Request, urlopen
 
 import pytest
+from celery.schedules import crontab
 
 from followup import tasks
 from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS
 from followup.domain.cadence import Lane
 from followup.domain.delivery import Status
+from followup.transports.mail_events import delivery_of
 from tests.crew import ROOT, Crew, contact_of
 from tests.servers import Valkey
+from tests.transports.imap_server import ImapServer
+from tests.transports.reports import report
 from tests.waiting import eventually
 
 BOTH = ["email", "sms"]
@@ -34,21 +34,26 @@ def test_what_beat_rings_has_a_queue_that_exists_and_fades_when_nobody_listens(
     for entry in tasks.beat_table(rhythm).values():
         options = entry["options"]
         assert options["queue"] in QUEUES
-        assert 0 < options["expires"] <= max(RING_EXPIRES_SECONDS, entry["schedule"])
+        schedule = entry["schedule"]
+        rest = 3600 if isinstance(schedule, crontab) else max(RING_EXPIRES_SECONDS, schedule)
+        assert 0 < options["expires"] <= rest
         assert hasattr(tasks, entry["task"].removeprefix("followup."))
 
 
 def test_beat_rings_every_lane_and_the_intake_each_second_and_the_upkeep_at_times() -> None:
     rings = {
-        (entry["task"], *entry.get("args", ()), entry["options"]["queue"], entry["schedule"])
+        (entry["task"], *entry.get("args", ()), entry["options"]["queue"], str(entry["schedule"]))
         for entry in tasks.beat_table(tasks.RHYTHM).values()
     }
 
     assert rings == {
-        ("followup.consume", "intake", 1.0),
-        *(("followup.send_due", lane.value, lane.value, 1.0) for lane in Lane),
-        ("followup.rescue", "upkeep", 15.0),
-        ("followup.settle", "upkeep", 15.0),
+        ("followup.consume", "intake", "1.0"),
+        *(("followup.send_due", lane.value, lane.value, "1.0") for lane in Lane),
+        ("followup.rescue", "upkeep", "15.0"),
+        ("followup.settle", "upkeep", "15.0"),
+        ("followup.watch", "upkeep", "15.0"),
+        ("followup.reconcile", "upkeep", str(crontab(minute="17"))),
+        ("followup.read_bounces", "upkeep", "60.0"),
     }
 
 
@@ -71,7 +76,7 @@ def broker() -> Iterator[Valkey]:
 @pytest.fixture(scope="module")
 def everybody(broker: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
     """The API, a worker and two beats; a test's people are no other test's."""
-    with Crew(tmp_path_factory.mktemp("everybody"), broker.url, supervised=True) as crew:
+    with Crew(tmp_path_factory.mktemp("everybody"), broker.url) as crew:
         crew.start_worker(processes=2)
         crew.start_beat()
         crew.start_beat()
@@ -124,8 +129,8 @@ def test_submissions_are_taken_while_the_broker_is_frozen_and_acknowledged_when_
     everybody: Crew, broker: Valkey
 ) -> None:
     people = range(10, 60)
-    with frozen(broker):
-        answers = [_post(everybody.submissions_url, number) for number in people]
+    with broker.frozen():
+        answers = [everybody.post(number) for number in people]
 
     assert [status for status, _ in answers] == [202] * 50
     # One that waited for the broker would take as long as its timeout, a second or more; a single
@@ -168,7 +173,8 @@ def test_what_a_killed_worker_was_sending_is_asked_about_and_not_sent_again(crew
 
     crew.set_delivery(row, ask_at=PAST)
     crew.ring("followup.settle", queue="upkeep")
-    eventually(lambda: _status(crew, 1) is Status.accepted, within=30)
+    settled = (Status.accepted, Status.sent, Status.delivered)
+    eventually(lambda: _status(crew, 1) in settled, within=30)
 
     row = crew.first_text(1)
     assert row is not None
@@ -176,24 +182,25 @@ def test_what_a_killed_worker_was_sending_is_asked_about_and_not_sent_again(crew
     assert [text.id for text in texts] == [row.provider_id]
 
 
-@contextmanager
-def frozen(server: Valkey) -> Iterator[None]:
-    """The server is there and says nothing."""
-    assert server._process is not None
-    server._process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        server._process.send_signal(signal.SIGCONT)
+def test_a_bounce_that_arrives_by_mail_reaches_its_delivery(
+    crew: Crew, short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ImapServer(short_directory) as server:
+        monkeypatch.setenv("FOLLOWUP_BOUNCES_URL", server.url)
+        worker = crew.start_worker()
+        crew.receive(1)
+        crew.ring("followup.consume", queue="intake")
+        eventually(lambda: crew.are_acknowledged(1), within=60)
+        (mail,) = crew.sandbox.messages(to=str(contact_of(1)["email"]))
+        delivery_id = delivery_of(mail.message_id)
+        assert delivery_id is not None
+        server.put(report(delivery_id))
 
+        crew.ring("followup.read_bounces", queue="upkeep")
+        eventually(lambda: crew.status(delivery_id) is Status.undelivered, within=30)
 
-def _post(url: str, number: int) -> tuple[int, float]:
-    """The status, and how many seconds it took."""
-    body = json.dumps(contact_of(number)).encode()
-    request = Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
-    began = time.monotonic()
-    with urlopen(request, timeout=10) as answer:  # noqa: S310
-        return answer.status, time.monotonic() - began
+    crew.ring("followup.read_bounces", queue="upkeep")
+    eventually(lambda: "the bounces could not be read" in worker.output, within=30)
 
 
 def _is_sending(crew: Crew, number: int) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from followup.cli import leads, processes, staff, submissions, templates
 from followup.config import PREFIX
 from followup.errors import FollowupError, Invalid, Misconfigured
+from followup.store.db import cause_of
 
 app = typer.Typer(
     name="followup",
@@ -31,9 +32,8 @@ def main() -> None:
         print(f"followup: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, Invalid | Misconfigured) else 1)
     except (OperationalError, ProgrammingError) as error:
-        cause = (str(error.orig).strip().splitlines() or ["no answer"])[0]
         print(
-            f"followup: {PREFIX}DATABASE_URL: cannot use the database: {cause}; "
+            f"followup: {PREFIX}DATABASE_URL: cannot use the database: {cause_of(error)}; "
             "`followup doctor` tells more",
             file=sys.stderr,
         )

@@ -11,7 +11,7 @@ from followup.bootstrap import Service
 from followup.cli.opening import AsJson, local, open_store, print_json, who
 from followup.domain.lead import LeadStatus, Outcome
 from followup.errors import NotFound
-from followup.services import reporting, working
+from followup.services import explaining, reporting, working
 from followup.store import leads, submissions
 from followup.store.db import reading, transaction
 from followup.store.models import Lead
@@ -77,6 +77,50 @@ def show(which: Which, as_json: AsJson = False) -> None:
     for action in lead["actions"]:
         at = local(action["at"], service, lead["site"])
         typer.echo(f"  {at}  {action['verb']} by {action['by']}")
+
+
+@app.command()
+def explain(which: Which, as_json: AsJson = False) -> None:
+    """Why each message was sent, or was not, and what comes next and when."""
+    service = open_store()
+    with reading(service.engine) as session:
+        lead = _find(session, which)
+        explained = explaining.explain(session, lead, service.now())
+        site = lead.site
+    if as_json:
+        print_json(explained)
+        return
+    for row in explained["deliveries"]:
+        why = f". {row['explanation']}" if row["explanation"] else ""
+        typer.echo(f"{_message(row)}: {row['happened']}{why}")
+        for one in row["decisions"]:
+            typer.echo(f"  {local(one['at'], service, site)}  {_decision(one, service, site)}")
+    if explained["task"]:
+        typer.echo(f"To do: call this person. {explained['task']['explanation']}")
+    typer.echo("Next:" if explained["next"] else f"Next: nothing; the lead is {lead.status}.")
+    for row in explained["next"]:
+        why = f". {row['explanation']}" if row["explanation"] else ""
+        typer.echo(f"  {local(row['due_at'], service, site)}  {_message(row)}{why}")
+
+
+def _message(row: dict[str, Any]) -> str:
+    kind = "mail" if row["channel"] == "email" else "text"
+    to = row["recipient"] or f"the {row['audience']}"
+    return f"{row['step']} {row['occurrence']}, {kind} to {to}"
+
+
+def _decision(one: dict[str, Any], service: Service, site: str) -> str:
+    said = one["happened"] + (f". {one['explanation']}" if one["explanation"] else "")
+    if one["times"] > 1:
+        said += f" ({one['times']} times, last {local(one['last_at'], service, site)})"
+    facts = "; ".join(f"{name} {_plain(value)}" for name, value in one["facts"].items())
+    return f"{said} [{facts}]" if facts else said
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @app.command()

@@ -16,18 +16,37 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from followup import local
 from followup.bell import Bell
-from followup.bootstrap import Clock, configure_logging, make_transports, open_service
+from followup.bootstrap import (
+    Clock,
+    Service,
+    configure_logging,
+    make_mailbox,
+    make_transports,
+    open_service,
+)
 from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS, celery_settings
 from followup.cli.opening import ENV_FILE, AsJson, open_store, own_settings, print_json
 from followup.clinic import read_clinic
-from followup.config import PREFIX, SENDING, SERVING, STORING, Settings, read_settings
+from followup.config import (
+    PREFIX,
+    SENDING,
+    SERVING,
+    STORING,
+    Settings,
+    cannot_listen,
+    read_settings,
+)
+from followup.domain.cadence import Lane
 from followup.errors import FollowupError, Misconfigured
 from followup.local_settings import fast_clock, gather_environment
 from followup.sandbox.server import Sandbox, serve
+from followup.services import watching
 from followup.store import db
 from followup.tasks import app as celery_app
 from followup.tasks import warm_up
 from followup.templates import check_templates
+from followup.transports.mailbox import Mailbox
+from followup.watchman import Watchman
 from followup.web.app import create_app
 
 app = typer.Typer()
@@ -55,6 +74,7 @@ def up(
 def api() -> None:
     """Serve the API, the forms and the pages."""
     settings = read_settings(ENV_FILE).checked(*SERVING, "twilio_auth_tokens")
+    listening = _listen(settings)
     configure_logging(settings)
     service = open_service(settings, pool_size=API_POOL)
     ringer = Celery("followup", set_as_current=False)
@@ -66,12 +86,27 @@ def api() -> None:
             task, args=arguments, queue=lane, expires=RING_EXPIRES_SECONDS, ignore_result=True
         )
 
-    web = create_app(service, Bell(publish), lambda: broker_answers(settings))
-    listening = _listen(settings)
+    bell = Bell(publish)
+    watchman = Watchman(lambda: _look_after(service, bell))
+    web = create_app(service, bell, lambda: broker_answers(settings), watchman)
     config = uvicorn.Config(
         web, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10
     )
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _look_after(service: Service, bell: Bell) -> None:
+    """When nothing runs by the clock, this process raises the alarm and rings for it to be sent."""
+    if watching.is_silent(service.engine):
+        watching.watch(
+            service.engine,
+            service.planner,
+            service.now(),
+            caps=service.caps,
+            rate=service.settings.clock_rate,
+            by_clock=False,
+        )
+        bell.ring(Lane.staff)
 
 
 def _task_of(lane: str) -> tuple[str, tuple[str, ...]]:
@@ -83,10 +118,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
-        raise Misconfigured(
-            f"{PREFIX}PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-            "stop what uses it or set another port"
-        ) from None
+        raise cannot_listen(settings.host, settings.port, "PORT", error) from None
 
 
 @app.command()
@@ -209,6 +241,8 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
         else ("broker", False, f"{PREFIX}BROKER_URL: no answer")
     )
     yield _examine_transports(settings)
+    if mailbox := make_mailbox(settings):
+        yield _examine_mailbox(mailbox)
 
 
 def _examine_database(settings: Settings) -> tuple[str, bool, str]:
@@ -229,6 +263,15 @@ def _examine_transports(settings: Settings) -> tuple[str, bool, str]:
     except FollowupError as error:
         return "providers", False, str(error)
     return "providers", True, ", ".join(sorted(channel.value for channel in transports))
+
+
+def _examine_mailbox(mailbox: Mailbox) -> tuple[str, bool, str]:
+    try:
+        with mailbox.open() as conversation:
+            unread = len(conversation.unread_reports())
+    except FollowupError as error:
+        return "bounces", False, f"{PREFIX}BOUNCES_URL: {error}"
+    return "bounces", True, f"{unread} to be read"
 
 
 def broker_answers(settings: Settings) -> bool:

@@ -55,8 +55,15 @@ class Step:
     expires: Mapping[Channel, timedelta] | None = None
     #: Channels that wait for business hours when due outside them, though the step does not.
     waits_for_opening: frozenset[Channel] = frozenset()
+    #: Channels that are tried when none of the others reached the patient.
+    fallback: tuple[Channel, ...] = ()
     #: Says that the submission arrived (RFC 3834 `auto-replied`), rather than reminding of it.
     acknowledges: bool = False
+
+    @property
+    def every_channel(self) -> tuple[Channel, ...]:
+        """Those on which its message may go at all."""
+        return (*self.channels, *self.fallback)
 
     @property
     def repeats(self) -> bool:

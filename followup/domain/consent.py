@@ -24,6 +24,8 @@ class SuppressionReason(StrEnum):
     #: The provider says that the address does not exist or cannot take messages.
     unreachable = "unreachable"
     asked_staff = "asked_staff"
+    #: The recipient called our mail spam.
+    complained = "complained"
 
 
 class Reading(StrEnum):

@@ -31,7 +31,20 @@ class Status(StrEnum):
 
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.planned: frozenset({Status.sending, Status.skipped, Status.cancelled, Status.expired}),
+    Status.planned: frozenset(
+        {
+            Status.sending,
+            Status.skipped,
+            Status.cancelled,
+            Status.expired,
+            # A receipt proves that an attempt which we took for lost did arrive.
+            Status.accepted,
+            Status.sent,
+            Status.delivered,
+            Status.undelivered,
+            Status.failed,
+        }
+    ),
     Status.sending: frozenset(
         {
             Status.planned,
@@ -78,6 +91,10 @@ REACHED_PROVIDER = frozenset(
 )
 
 
+#: Statuses in which the recipient has the message, or may still get it.
+HOPEFUL = (REACHED_PROVIDER | {Status.planned}) - {Status.undelivered}
+
+
 def may_become(status: Status, following: Status) -> bool:
     return following in TRANSITIONS[status]
 
@@ -94,6 +111,7 @@ class Reason(StrEnum):
     no_consent = "no_consent"
     opted_out = "opted_out"
     unsubscribed = "unsubscribed"
+    complained = "complained"
     unreachable = "unreachable"
     asked_staff = "asked_staff"
     not_textable = "not_textable"
@@ -110,6 +128,9 @@ class Reason(StrEnum):
     not_found = "not_found"
     undeliverable = "undeliverable"
     our_fault = "our_fault"
+    capped = "capped"
+    staff_left = "staff_left"
+    outdated = "outdated"
 
 
 SENTENCES: Mapping[Reason, str] = {
@@ -122,6 +143,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.no_consent: "The person has not agreed to text messages.",
     Reason.opted_out: "This number has opted out of text messages.",
     Reason.unsubscribed: "This address has unsubscribed.",
+    Reason.complained: "This person reported a mail of ours as spam.",
     Reason.unreachable: "The provider says that this address cannot be reached.",
     Reason.asked_staff: "The person asked staff not to be written to.",
     Reason.not_textable: "This number cannot or must not be texted.",
@@ -137,6 +159,9 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.returned: "It was claimed, but not begun, and goes back to be sent.",
     Reason.not_found: "The provider has no trace of it; it was not sent.",
     Reason.our_fault: "We stumbled over it; the log says how, and it is tried again in an hour.",
+    Reason.capped: "This address or lead has had as many messages as one may get in that time.",
+    Reason.staff_left: "This person no longer works here.",
+    Reason.outdated: "What it says is no longer true.",
     Reason.undeliverable: "The provider took it, but could not deliver it.",
 }
 

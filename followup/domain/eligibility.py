@@ -18,6 +18,9 @@ from followup.domain.lead import LeadStatus
 #: person's own invitation from the hours of (c)(1).
 AT_ONCE = timedelta(minutes=5)
 
+#: What is due when the site closes still goes.
+CLOSING = timedelta(minutes=1)
+
 #: One automated first text per number in that time, whatever the forms say.
 FIRST_TEXT_EVERY = timedelta(days=30)
 
@@ -44,6 +47,8 @@ class Facts:
     not_textable: str | None = None
     #: Whether this number already had its first text.
     was_texted: bool = False
+    #: When the address, or the lead, may have another message after the most that it may get.
+    capped_until: datetime | None = None
     #: Every zone the recipient may be in, and the site's.
     zones: Collection[ZoneInfo] = ()
     window: TextWindow = DEFAULT_TEXT_WINDOW
@@ -78,12 +83,13 @@ _SEND = Send()
 
 
 def assess(facts: Facts, now: datetime) -> Verdict:
-    """The rules in order of weight: still owed, still in time, welcome, at a proper hour."""
+    """The rules in order of weight: owed, in time, welcome, not too many, at a proper hour."""
     return (
         _no_longer_owed(facts)
         or _put_off(facts, now)
         or _too_late(facts, now)
         or _unwelcome(facts)
+        or _too_many(facts)
         or _wrong_hour(facts, now)
         or _SEND
     )
@@ -128,9 +134,15 @@ def _unwelcome(facts: Facts) -> Skip | None:
     return None
 
 
+def _too_many(facts: Facts) -> Wait | None:
+    """A loop of ours, or somebody who submits a form a hundred times, must not fill a phone."""
+    return Wait(facts.capped_until, Reason.capped) if facts.capped_until is not None else None
+
+
 def _wrong_hour(facts: Facts, now: datetime) -> Wait | Skip | None:
     if facts.audience is Audience.staff:
-        if facts.waits_for_opening and not facts.hours.is_open(now):
+        closed = not facts.hours.is_open(now) and not facts.hours.is_open(now - CLOSING)
+        if facts.waits_for_opening and closed:
             return _wait_for_opening(facts, now)
         return None
     if facts.channel is not Channel.sms or _goes_at_once(facts, now):

@@ -1,7 +1,7 @@
 """Instants and durations as people say them, in the languages of the wording."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _DAYS: Mapping[str, tuple[str, ...]] = {
@@ -58,3 +58,8 @@ def duration_in_words(duration: timedelta) -> str:
     if minutes < 48 * 60:
         return f"{minutes // 60} hours"
     return f"{minutes // (24 * 60)} days"
+
+
+def iso(at: datetime | None) -> str | None:
+    """For machines: ISO 8601 in UTC, with a Z."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

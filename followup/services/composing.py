@@ -4,13 +4,14 @@ from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 
+from followup.domain.alarm import describe
 from followup.domain.cadence import Audience, Channel
 from followup.domain.lead import Role
 from followup.domain.spoken import duration_in_words, promise_in_words
 from followup.services.links import Links
 from followup.services.planning import Planner
-from followup.store.models import Delivery, Lead
-from followup.templates import Templates, clinic_facts
+from followup.store.models import Alarm, Delivery, Lead
+from followup.templates import ALARMS, Templates, clinic_facts
 from followup.transports.base import Outgoing
 
 
@@ -23,20 +24,21 @@ class Composer:
         self._links = links
         self._mail_domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
 
-    def compose(self, row: Delivery, lead: Lead, now: datetime) -> Outgoing:
+    def compose(self, row: Delivery, about: Lead | Alarm, now: datetime) -> Outgoing:
         """The message, which is kept on the row as well. Raises Misconfigured without wording."""
+        lead = about if isinstance(about, Lead) else None
         message = self._templates.render(
-            cadence=lead.cadence,
+            cadence=lead.cadence if lead else ALARMS,
             step=row.step,
             channel=row.channel,
-            language=self._language(row, lead),
-            role=lead.role.value,
-            facts=self._facts(row, lead, now),
+            language=self._language(row, about),
+            role=lead.role.value if lead else "",
+            facts=self._facts(row, about, now),
         )
         row.subject, row.body, row.wording = message.subject, message.text, message.wording
         if row.channel is Channel.email:
             row.provider_id = self._message_id(row)
-        return self._outgoing(row, message.html, lead, now)
+        return self._outgoing(row, message.html, about, now)
 
     def again(self, row: Delivery) -> Outgoing:
         """What was handed over, as far as it is needed to ask the provider about it."""
@@ -48,7 +50,9 @@ class Composer:
             message_id=self._message_id(row),
         )
 
-    def _outgoing(self, row: Delivery, html: str | None, lead: Lead, now: datetime) -> Outgoing:
+    def _outgoing(
+        self, row: Delivery, html: str | None, about: Lead | Alarm, now: datetime
+    ) -> Outgoing:
         is_mail = row.channel is Channel.email
         return Outgoing(
             delivery_id=row.id,
@@ -58,7 +62,7 @@ class Composer:
             html=html,
             message_id=self._message_id(row) if is_mail else "",
             date=now if is_mail else None,
-            headers=self._headers(row, lead) if is_mail else {},
+            headers=self._headers(row, about) if is_mail else {},
             valid_for=row.expires_at - now if row.expires_at else None,
         )
 
@@ -66,9 +70,10 @@ class Composer:
         """Fixed with the delivery's id, so that a second attempt carries the same."""
         return f"<{row.id}@{self._mail_domain}>"
 
-    def _headers(self, row: Delivery, lead: Lead) -> dict[str, str]:
+    def _headers(self, row: Delivery, about: Lead | Alarm) -> dict[str, str]:
         """RFC 3834 §5 for automatic mail; RFC 8058 for the one-click way out."""
-        step = self._planner.find_step(lead, row.step)
+        cadence = about.cadence if isinstance(about, Lead) else ALARMS
+        step = self._planner.find_step(cadence, row.step)
         replied = step is not None and step.acknowledges
         headers = {
             "Auto-Submitted": "auto-replied" if replied else "auto-generated",
@@ -79,12 +84,19 @@ class Composer:
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         return headers
 
-    def _language(self, row: Delivery, lead: Lead) -> str:
+    def _language(self, row: Delivery, about: Lead | Alarm) -> str:
         clinic = self._planner.clinic
-        is_patient = row.audience is Audience.patient
-        return clinic.language(lead.language) if is_patient else clinic.default_language
+        if isinstance(about, Lead) and row.audience is Audience.patient:
+            return clinic.language(about.language)
+        return clinic.default_language
 
-    def _facts(self, row: Delivery, lead: Lead, now: datetime) -> dict[str, Any]:
+    def _facts(self, row: Delivery, about: Lead | Alarm, now: datetime) -> dict[str, Any]:
+        if isinstance(about, Alarm):
+            public = clinic_facts(self._planner.clinic, self._planner.clinic.site(None))
+            return public | {"alarm": describe(about.kind, about.subject, about.facts)}
+        return self._facts_of_lead(row, about, now)
+
+    def _facts_of_lead(self, row: Delivery, lead: Lead, now: datetime) -> dict[str, Any]:
         clinic = self._planner.clinic
         site = clinic.site(lead.site)
         language = self._language(row, lead)

@@ -1,6 +1,7 @@
 """Reads, in a few queries a batch, the facts from which due deliveries are assessed."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -8,15 +9,18 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Site
+from followup.clinic import Caps, Site
 from followup.domain.address import may_be_texted, parse_phone
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
+from followup.domain.lead import LeadStatus
+from followup.services.braking import Brake
 from followup.services.planning import Planner
 from followup.store import consents, deliveries
 from followup.store.db import lock_addresses
-from followup.store.models import Delivery, Lead
+from followup.store.models import Alarm, Delivery, Lead
+from followup.templates import ALARMS
 
 
 class Gathering:
@@ -30,19 +34,27 @@ class Gathering:
         now: datetime,
         *,
         reserved_allowed: bool,
+        caps: Caps | None = None,
     ) -> None:
         self._planner = planner
         self._known = _Known(session, planner, rows, now)
+        self._brake = Brake(session, rows, caps, now) if caps is not None else None
         self._reserved_allowed = reserved_allowed
 
-    def facts(self, row: Delivery, lead: Lead) -> Facts:
-        site = self._planner.clinic.site(lead.site)
-        return _facts(self._planner, self._known, row, lead, site, self._reserved_allowed)
+    def facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
+        capped_until = self._brake.capped_until(row) if self._brake else None
+        if isinstance(about, Alarm):
+            return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
+        site = self._planner.clinic.site(about.site)
+        facts = _facts(self._planner, self._known, row, about, site, self._reserved_allowed)
+        return replace(facts, capped_until=capped_until)
 
     def note_going(self, row: Delivery) -> None:
         """Of one batch, the first text that goes to a number is the only one."""
         if row.channel is Channel.sms and row.audience is Audience.patient:
             self._known.add_texted(row)
+        if self._brake is not None:
+            self._brake.note_going(row)
 
 
 class _Known:
@@ -90,7 +102,7 @@ class _Known:
 def _facts(
     planner: Planner, known: _Known, row: Delivery, lead: Lead, site: Site, reserved_allowed: bool
 ) -> Facts:
-    step = planner.find_step(lead, row.step)
+    step = planner.find_step(lead.cadence, row.step)
     is_text = row.channel is Channel.sms
     return Facts(
         audience=row.audience,
@@ -112,10 +124,29 @@ def _facts(
     )
 
 
+def _facts_of_alarm(planner: Planner, row: Delivery, alarm: Alarm, reserved_allowed: bool) -> Facts:
+    """Staff hear of an alarm as of a lead that is open: whatever the caps, for it may say why."""
+    step = planner.find_step(ALARMS, row.step)
+    is_text = row.channel is Channel.sms
+    return Facts(
+        audience=row.audience,
+        channel=row.channel,
+        lane=row.lane,
+        acknowledges=False,
+        expires_at=row.expires_at,
+        lead_status=LeadStatus.open,
+        snoozed_until=None,
+        arrived_at=alarm.raised_at,
+        hours=planner.clinic.site(alarm.subject).business_hours,
+        waits_for_opening=step is not None and row.channel in step.waits_for_opening,
+        not_textable=_not_textable(planner, row, None, reserved_allowed) if is_text else None,
+    )
+
+
 def _not_textable(
-    planner: Planner, row: Delivery, lead: Lead, reserved_allowed: bool
+    planner: Planner, row: Delivery, lead: Lead | None, reserved_allowed: bool
 ) -> str | None:
-    if row.audience is Audience.patient and lead.phone_extension:
+    if lead is not None and row.audience is Audience.patient and lead.phone_extension:
         return "extension"
     return may_be_texted(
         row.recipient, countries=planner.clinic.countries, reserved_allowed=reserved_allowed

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from followup.clinic import Clinic
@@ -24,7 +24,7 @@ from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, leads, submissions
 from followup.store.crypto import keyring_of
-from followup.store.db import lock_addresses, transaction
+from followup.store.db import UNUSABLE, lock_addresses, reading, transaction
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
 
@@ -86,7 +86,7 @@ def receive(
                 return Received(submission.id, is_new=True)
     except IntegrityError:
         # The same key was committed between our look and our insert.
-        with transaction(engine) as session:
+        with reading(engine) as session:
             known = submissions.find_by_key(session, keys)
     if known is None or known.content_hash not in keyring.hashes(content_hash):
         raise KeyReused("this Idempotency-Key was used for another submission")
@@ -132,7 +132,7 @@ def consume(engine: Engine, planner: Planner, now: datetime) -> int:
             try:
                 with session.begin_nested():
                     _consume_one(session, planner, submission, now)
-            except OperationalError:
+            except UNUSABLE:
                 raise
             except Exception as error:  # one bad submission must not hold up the others
                 _mark_problem(submission, error)

@@ -1,7 +1,7 @@
 """Turns a cadence's steps into deliveries: who is owed what, where, and when."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,8 @@ from followup.domain.address import email_key
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.store import deliveries, people
 from followup.store.crypto import Keyring
-from followup.store.models import Lead, Person
+from followup.store.models import Alarm, Delivery, Lead, Person
+from followup.templates import ALARMS
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Planner:
         self, session: Session, lead: Lead, step_name: str, last: int, now: datetime
     ) -> list[dict[str, Any]]:
         """The next occurrence of a repeating step that still lies ahead, to be planned."""
-        step = self.find_step(lead, step_name)
+        step = self.find_step(lead.cadence, step_name)
         if step is None or not step.repeats:
             return []
         following = step.next_after(last, now, lead.arrived_at, self._hours(lead))
@@ -79,17 +80,66 @@ class Planner:
         return list(self._rows(session, lead, step, following[0], lead.arrived_at))
 
     def plan_ahead(self, session: Session, lead: Lead, now: datetime) -> int:
-        """Of every step that does not acknowledge, plan the first occurrence after `now`."""
+        """Of every step that does not acknowledge, plan the first occurrence after `now`.
+
+        A lead whose cadence is no longer there is owed nothing by it.
+        """
         planned = 0
-        for step in self.cadences[lead.cadence].steps:
+        cadence = self.cadences.get(lead.cadence)
+        for step in cadence.steps if cadence else ():
             following = step.next_after(0, now, lead.arrived_at, self._hours(lead))
             if following is not None and not step.acknowledges:
                 rows = self._rows(session, lead, step, following[0], lead.arrived_at)
                 planned += deliveries.plan(session, list(rows))
         return planned
 
-    def find_step(self, lead: Lead, step_name: str) -> Step | None:
-        cadence = self.cadences.get(lead.cadence)
+    def fallback_rows(
+        self, session: Session, lead: Lead, row: Delivery, now: datetime
+    ) -> list[dict[str, Any]]:
+        """The step's other ways to the patient, to be tried at once: nothing else got through."""
+        step = self.find_step(lead.cadence, row.step)
+        if step is None or not step.fallback:
+            return []
+        other = replace(step, channels=step.fallback)
+        rows = self._rows(session, lead, other, row.occurrence, row.arrived_at)
+        return [{**one, "due_at": now} for one in rows]
+
+    def alarm_rows(
+        self, session: Session, alarm: Alarm, step_name: str, now: datetime, site: Site | None
+    ) -> list[dict[str, Any]]:
+        """What staff are told of an alarm: the site's staff, or the operators without a site."""
+        step = self.find_step(ALARMS, step_name)
+        hours = self.clinic.site(site.id if site else None).business_hours
+        if step is None:
+            return []
+        return [
+            {
+                "alarm_id": alarm.id,
+                "episode": 0,
+                "step": step_name,
+                "occurrence": 1,
+                "audience": Audience.staff,
+                "channel": channel,
+                "lane": step.lane,
+                "recipient": address,
+                "recipient_hash": self.hash_address(channel, address),
+                "recipient_name": name,
+                "arrived_at": now,
+                "due_at": now,
+                "expires_at": step.expires_at(1, channel, now, hours),
+            }
+            for channel in step.channels
+            for address, name in self._hearers(session, site, channel).items()
+        ]
+
+    def _hearers(self, session: Session, site: Site | None, channel: Channel) -> dict[str, str]:
+        if site is not None:
+            return self._staff(session, site, channel, escalated=False)
+        return _by_address(self.clinic.operators, channel)
+
+    def find_step(self, cadence_name: str, step_name: str) -> Step | None:
+        """None when the folder no longer has the cadence or the step."""
+        cadence = self.cadences.get(cadence_name)
         return cadence.find_step(step_name) if cadence else None
 
     def _hours(self, lead: Lead) -> Any:
@@ -151,12 +201,7 @@ class Planner:
                 if person.role in roles
             ),
         ]
-        named: dict[str, str] = {}
-        for one in everybody:
-            address = one.email if channel is Channel.email else one.phone
-            if address:
-                named.setdefault(address, one.name)
-        return named
+        return _by_address(everybody, channel)
 
     def hash_address(self, channel: Channel, address: str) -> str:
         return self.keyring.hash(email_key(address) if channel is Channel.email else address)
@@ -164,3 +209,13 @@ class Planner:
     def hashes_of(self, channel: Channel, address: str) -> list[str]:
         """Under every key, to find what an older key wrote."""
         return self.keyring.hashes(email_key(address) if channel is Channel.email else address)
+
+
+def _by_address(everybody: Iterable[Recipient | Person], channel: Channel) -> dict[str, str]:
+    """Names by address, each address once."""
+    named: dict[str, str] = {}
+    for one in everybody:
+        address = one.email if channel is Channel.email else one.phone
+        if address:
+            named.setdefault(address, one.name)
+    return named

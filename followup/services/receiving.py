@@ -14,61 +14,74 @@ from followup.domain.cadence import Audience, Channel
 from followup.domain.consent import Act, Reading, SuppressionReason, read_reply
 from followup.domain.delivery import Reason, Status, may_become
 from followup.domain.lead import LeadStatus
+from followup.services.ladder import LOST, climb
+from followup.services.pausing import pause
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, leads, ledger, replies
 from followup.store.db import transaction
 from followup.store.models import Delivery, Lead
+from followup.transports.base import Report
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Report:
-    """A provider's word on one delivery, in our words; `status` is None when we do not know it."""
-
-    provider_id: str
-    said: str
-    status: Status | None
-    code: str = ""
-
-
-def record_receipt(engine: Engine, delivery_id: uuid.UUID, report: Report, now: datetime) -> bool:
+def record_receipt(
+    engine: Engine, planner: Planner, delivery_id: uuid.UUID, report: Report, now: datetime
+) -> bool:
     """Keep the report, and move the delivery forward if it says more than we know.
 
     Never a step back, whatever the order. Returns whether the delivery changed; a report on an
     unknown delivery, or one that was seen before, changes nothing.
     """
-    try:
-        with transaction(engine) as session:
-            row = deliveries.find_delivery(session, delivery_id, lock=True)
-            if row is None or row.channel is not Channel.sms:
-                return False
-            replies.add_receipt(
-                session,
-                delivery_id=delivery_id,
-                provider_id=report.provider_id,
-                status=report.said,
-                code=report.code,
-                received_at=now,
-            )
-            if report.status is None or not may_become(row.status, report.status):
-                return False
-            if row.provider_id not in (None, report.provider_id):
-                return False
-            _apply(row, report, report.status, now)
-            _note_receipt(session, row, now)
-            return True
-    except IntegrityError:
+    with transaction(engine) as session:
+        row = deliveries.find_delivery(session, delivery_id, lock=True)
+        if row is None or row.channel is not Channel.sms:
+            return False
+        is_new = replies.add_receipt(
+            session,
+            delivery_id=delivery_id,
+            provider_id=report.provider_id,
+            status=report.said,
+            code=report.code,
+            received_at=now,
+        )
+        return is_new and apply_report(session, planner, row, report, now)
+
+
+def apply_report(
+    session: Session, planner: Planner, row: Delivery, report: Report, now: datetime
+) -> bool:
+    """Move the row forward by what its provider says; never a step back. Whether it moved.
+
+    A row that was never handed over cannot be reported on, and one that was planned again after
+    an attempt can: the attempt did arrive, and another would be one too many.
+    """
+    status = report.status
+    if status is None or row.attempted_at is None or not may_become(row.status, status):
         return False
-
-
-def _apply(row: Delivery, report: Report, status: Status, now: datetime) -> None:
+    if row.provider_id not in (None, report.provider_id):
+        log.error("a delivery has two messages at its provider", delivery_id=str(row.id))
+        return False
+    if row.status is Status.unknown:
+        row.ask_at = None
     row.status, row.provider_id = status, report.provider_id
     row.sent_at = row.sent_at or now
     row.provider_code = report.code or row.provider_code
-    row.ask_at = None
-    is_bad = status in (Status.undelivered, Status.failed)
-    row.reason = Reason.undeliverable if is_bad else None
+    row.reason = Reason.undeliverable if status in LOST else None
+    _note_receipt(session, row, now)
+    if status in LOST:
+        _draw_conclusions(session, row, report, now)
+        climb(session, planner, [row], now)
+    return True
+
+
+def _draw_conclusions(session: Session, row: Delivery, report: Report, now: datetime) -> None:
+    """With a messaging service Twilio takes every text, and says later what is wrong with it."""
+    if report.suppress is not None and row.audience is Audience.patient:
+        reason = SuppressionReason(report.suppress)
+        consents.suppress(session, row.channel, row.recipient_hash, reason, now, report.code)
+    if report.misconfigured:
+        pause(session, row.channel, report.code)
 
 
 def _note_receipt(session: Session, row: Delivery, now: datetime) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from followup.domain.delivery import SENTENCES
 from followup.domain.lead import LeadStatus, is_overdue
+from followup.domain.spoken import iso
 from followup.domain.submission import Kind
+from followup.services.explaining import list_next, sentence, show_decision, show_task
 from followup.store import consents, deliveries, leads, ledger, replies, submissions
 from followup.store.models import Delivery, Lead, Submission
 
@@ -36,13 +37,13 @@ def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
         "location": lead.location,
         "site": lead.site,
         "preferred_channel": lead.preferred_channel,
-        "created_at": _iso(lead.created_at),
-        "promised_at": _iso(lead.promised_at),
-        "contacted_at": _iso(lead.contacted_at),
+        "created_at": iso(lead.created_at),
+        "promised_at": iso(lead.promised_at),
+        "contacted_at": iso(lead.contacted_at),
         "contacted_by": lead.contacted_by,
         "outcome": lead.outcome.value if lead.outcome else None,
         "assigned_to": lead.assigned_to,
-        "snoozed_until": _iso(lead.snoozed_until),
+        "snoozed_until": iso(lead.snoozed_until),
         "overdue": is_overdue(lead.status, lead.promised_at, lead.snoozed_until, now),
         "possible_duplicate": lead.possible_duplicate,
     }
@@ -56,7 +57,7 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
                 "id": str(one.id),
                 "kind": one.kind.value,
                 "source": one.source,
-                "received_at": _iso(one.received_at),
+                "received_at": iso(one.received_at),
                 "fields": one.payload,
             }
             for one in submissions.list_of_lead(session, lead.id)
@@ -70,28 +71,20 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
                 "text": one.text,
                 "text_version": one.text_version,
                 "language": one.language,
-                "occurred_at": _iso(one.occurred_at),
+                "occurred_at": iso(one.occurred_at),
             }
             for one in consents.list_consents(session, lead.id)
         ],
         "deliveries": [_show_delivery(one) for one in deliveries.list_of_lead(session, lead.id)],
-        "decisions": [
-            {
-                "delivery_id": str(one.delivery_id),
-                "at": _iso(one.at),
-                "status": one.status.value,
-                "reason": one.reason.value if one.reason else None,
-                "explanation": SENTENCES[one.reason] if one.reason else None,
-                "facts": one.facts,
-            }
-            for one in ledger.list_decisions(session, lead.id)
-        ],
+        "decisions": [show_decision(one) for one in ledger.list_decisions(session, lead.id)],
+        "next": list_next(session, lead, now),
+        "task": show_task(session, lead),
         "actions": [
-            {"verb": one.verb, "by": one.by, "at": _iso(one.at), "note": one.note, **one.facts}
+            {"verb": one.verb, "by": one.by, "at": iso(one.at), "note": one.note, **one.facts}
             for one in ledger.list_actions(session, lead.id)
         ],
         "replies": [
-            {"id": str(one.id), "body": one.body, "received_at": _iso(one.received_at)}
+            {"id": str(one.id), "body": one.body, "received_at": iso(one.received_at)}
             for one in replies.list_replies(session, lead.id)
         ],
     }
@@ -107,10 +100,10 @@ def _show_delivery(row: Delivery) -> dict[str, Any]:
         "lane": row.lane.value,
         "status": row.status.value,
         "reason": row.reason.value if row.reason else None,
-        "explanation": SENTENCES[row.reason] if row.reason else None,
-        "due_at": _iso(row.due_at),
-        "expires_at": _iso(row.expires_at),
-        "sent_at": _iso(row.sent_at),
+        "explanation": sentence(row.reason),
+        "due_at": iso(row.due_at),
+        "expires_at": iso(row.expires_at),
+        "sent_at": iso(row.sent_at),
         "provider_id": row.provider_id,
         "recipient": row.recipient,
         "subject": row.subject,
@@ -124,7 +117,7 @@ def show_problem(submission: Submission) -> dict[str, Any]:
     return {
         "id": str(submission.id),
         "kind": submission.kind.value,
-        "received_at": _iso(submission.received_at),
+        "received_at": iso(submission.received_at),
         "problem": submission.problem,
         "fields": submission.payload,
     }
@@ -191,7 +184,3 @@ def _p90(values: Sequence[float]) -> float | None:
     if len(values) < 2:
         return next(iter(values), None)
     return quantiles(values, n=10, method="inclusive")[-1]
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None

@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,25 +13,27 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from followup.domain.cadence import Audience, Channel, Lane
-from followup.domain.consent import SuppressionReason
-from followup.domain.delivery import Reason, Status, retry_delay
+from followup.clinic import Caps
+from followup.domain.cadence import Channel, Lane
+from followup.domain.delivery import Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
 from followup.domain.lead import WAITING
 from followup.errors import (
-    ConfigurationFailure,
     FollowupError,
     OutcomeUnknown,
-    PermanentFailure,
-    TemporaryFailure,
     TransportError,
 )
+from followup.services.braking import room, take_room
 from followup.services.composing import Composer
+from followup.services.concluding import Claimed, Outcome, Returned, keep_outcome, outcome_values
 from followup.services.gathering import Gathering, noted
+from followup.services.insisting import insist
+from followup.services.ladder import climb
+from followup.services.pausing import note_outcomes
 from followup.services.planning import Planner
-from followup.store import consents, deliveries, leads, ledger
-from followup.store.db import new_id, real_now, transaction
-from followup.store.models import Delivery, Lead
+from followup.store import alarms, breakers, deliveries, leads, ledger
+from followup.store.db import new_id, reading, real_now, transaction
+from followup.store.models import Alarm, Delivery, Lead
 from followup.transports.base import CALL_LIMIT, Outgoing, Transport
 
 log = structlog.get_logger()
@@ -42,11 +44,8 @@ BATCH = 16
 LEASE = timedelta(seconds=60)
 #: One doorbell's run claims for that long at most, so that a warm stop has an end.
 RUN = timedelta(seconds=10)
-#: A configuration fault burns no attempts; after that long the account may be mended.
-CONFIGURATION_PAUSE = timedelta(minutes=5)
-#: The provider is asked about an unknown outcome after that long: a message may take a while to
-#: appear in its lists.
-FIRST_ASKED_AFTER = timedelta(seconds=60)
+#: While one channel is busy, the other is looked at again that often.
+LOOK_AGAIN_SECONDS = 0.5
 #: A row that we stumble over is looked at again after that long.
 OUR_FAULT_PAUSE = timedelta(hours=1)
 
@@ -59,102 +58,163 @@ class Sender:
     planner: Planner
     composer: Composer
     transports: Mapping[Channel, Transport]
-    #: Network only; the claiming thread owns the database. One pool a lane, so that a slow mail
-    #: host in one lane holds up no acknowledgement.
+    #: Network only; the claiming thread owns the database. One pool a lane, with a thread for each
+    #: row of a batch of every channel, so that a slow mail host holds up no text.
     threads: Mapping[Lane, ThreadPoolExecutor]
     #: Reserved numbers may be texted, because the provider is on this machine.
     reserved_allowed: bool = False
+    #: The most that anybody is sent; None lifts it, for load tests.
+    caps: Caps | None = None
     chance: Callable[[], float] = field(default=random.random)
     #: Real seconds, for the lease; a demo's fast clock does not move them.
     monotonic: Callable[[], float] = field(default=time.monotonic)
 
 
-@dataclass(frozen=True)
-class _Claimed:
-    """One row on its way to the provider."""
+@dataclass
+class _Taken:
+    """What a claim took: how many rows were looked at, those that are to be sent, and whether one
+    of them tries a channel that is paused."""
 
-    delivery_id: uuid.UUID
-    lead_id: uuid.UUID
-    channel: Channel
-    message: Outgoing
-    failures: int
-    expires_at: datetime | None
-
-
-@dataclass(frozen=True)
-class _Returned:
-    """Claimed but not begun: the lease was nearly over, or nothing of this channel can be sent."""
-
-
-_Outcome = str | TransportError | _Returned
+    looked_at: int = 0
+    claimed: list[Claimed] = field(default_factory=list)
+    is_probe: bool = False
 
 
 def send_due(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> bool:
     """Send what is due in the lane until nothing is, for at most `RUN`.
 
-    Returns whether all was done. Any number of processes may do so at once.
+    Returns whether all was done. Any number of processes may do so at once. Each channel goes at
+    its own pace: while one provider takes its time, what falls due for the other is not kept.
     """
     ends_at = sender.monotonic() + RUN.total_seconds()
-    while sender.monotonic() < ends_at:
-        if _send_batch(sender, lane, clock) < BATCH:
-            return True
-    return False
+    due = _due_channels(sender, lane, clock())
+    if not due:
+        return True
+    is_done: dict[Channel, bool] = {}
+    # Each run, and whether it began in time: one that did not is no reason to go on.
+    busy: dict[Channel, tuple[Future[bool], bool]] = {}
+    with ThreadPoolExecutor(len(Channel), thread_name_prefix=f"{lane}-run") as runs:
+        while due or busy:
+            is_timely = sender.monotonic() < ends_at
+            for channel in sorted(due):
+                run = runs.submit(_send_channel, sender, lane, channel, clock, ends_at)
+                busy[channel] = run, is_timely
+            wait([run for run, _ in busy.values()], LOOK_AGAIN_SECONDS, FIRST_COMPLETED)
+            for channel in [channel for channel in busy if busy[channel][0].done()]:
+                is_done[channel] = busy.pop(channel)[0].result()
+            goes_on = any(is_timely for _, is_timely in busy.values())
+            due = _due_channels(sender, lane, clock()) - busy.keys() if goes_on else frozenset()
+    return all(is_done.values())
 
 
-def _send_batch(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> int:
+def _due_channels(sender: Sender, lane: Lane, now: datetime) -> frozenset[Channel]:
+    with reading(sender.engine) as session:
+        return deliveries.due_channels(session, lane, now)
+
+
+def _send_channel(
+    sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime], ends_at: float
+) -> bool:
+    """Batch after batch while there is time, one at least. Returns whether all was done."""
+    while _send_batch(sender, lane, channel, clock) >= BATCH:
+        if sender.monotonic() >= ends_at:
+            return False
+    return True
+
+
+def _send_batch(sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime]) -> int:
     """Returns how many rows were looked at."""
     claim = new_id()
     claimed_at = sender.monotonic()
-    taken, batch = _claim(sender, lane, claim, clock())
-    if batch:
-        calls = sender.threads[lane].map(lambda row: _call(sender, row, claimed_at), batch)
-        _record(sender, claim, batch, list(calls), clock())
-    return taken
+    taken = _claim(sender, lane, channel, claim, clock())
+    if taken.claimed:
+        calls = sender.threads[lane].map(lambda row: _call(sender, row, claimed_at), taken.claimed)
+        outcomes, now = list(calls), clock()
+        left = LEASE.total_seconds() - (sender.monotonic() - claimed_at)
+        insist(lambda: _record(sender, claim, channel, taken, outcomes, now), within=left)
+    return taken.looked_at
 
 
-def _claim(
-    sender: Sender, lane: Lane, claim: uuid.UUID, now: datetime
-) -> tuple[int, list[_Claimed]]:
-    """Take a batch, decide each row by what is true now, and commit before anything is sent.
-
-    Returns how many rows were looked at, and those that are to be sent.
-    """
+def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: datetime) -> _Taken:
+    """Take a batch, decide each row by what is true now, and commit before anything is sent."""
+    taken = _Taken()
     with transaction(sender.engine) as session:
-        rows = deliveries.claim_due(session, lane, now, BATCH)
+        rows = _take(sender, session, lane, channel, now, taken)
         if not rows:
-            return 0, []
+            return taken
         lease_until = real_now(session) + LEASE
-        known = {row.lead_id: leads.get_lead(session, row.lead_id) for row in rows}
         gathering = Gathering(
-            session, sender.planner, rows, now, reserved_allowed=sender.reserved_allowed
+            session,
+            sender.planner,
+            rows,
+            now,
+            reserved_allowed=sender.reserved_allowed,
+            caps=sender.caps,
         )
-        claimed: list[_Claimed] = []
         ahead: list[dict[str, Any]] = []
         for row in rows:
-            lead = known[row.lead_id]
+            about = _about(session, row)
             try:
-                if lead.status in WAITING:
-                    ahead += sender.planner.next_rows(session, lead, row.step, row.occurrence, now)
-                facts = gathering.facts(row, lead)
-                message = _decide(sender, session, row, lead, facts, now)
+                if isinstance(about, Lead) and about.status in WAITING:
+                    ahead += sender.planner.next_rows(session, about, row.step, row.occurrence, now)
+                facts = gathering.facts(row, about)
+                message = _decide(sender, session, row, about, facts, now)
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 _set_aside(session, row, error, now)
                 continue
             if message is not None:
                 _lease(session, row, claim, lease_until, now, noted(facts))
                 gathering.note_going(row)
-                claimed.append(_on_its_way(row, message))
+                taken.claimed.append(
+                    Claimed(row.id, row.lead_id, channel, message, row.failures, row.expires_at)
+                )
         deliveries.plan(session, ahead)
-        return len(rows), claimed
+        climb(session, sender.planner, rows, now)
+        take_room(session, lane, now, len(taken.claimed))
+        if taken.is_probe and not taken.claimed:
+            breakers.return_probe(session, channel, real_now(session))
+    return taken
+
+
+def _take(
+    sender: Sender, session: Session, lane: Lane, channel: Channel, now: datetime, taken: _Taken
+) -> list[Delivery]:
+    """The rows to decide about: of a paused channel what has expired, and one to try it with."""
+    is_paused = channel in breakers.list_paused(session)
+    found = deliveries.claim_due(session, lane, now, BATCH, channel, expired=is_paused or None)
+    rows = list(found)
+    if is_paused:
+        real = real_now(session)
+        one = deliveries.claim_due(session, lane, now, 1, channel, expired=False)
+        taken.is_probe = bool(one) and breakers.take_probe(session, channel, real, real + LEASE)
+        rows += one if taken.is_probe else ()
+    allowed = room(session, sender.caps, now, len(rows)) if rows else 0
+    if allowed < len(rows):
+        # Asked for by themselves, because more than a batch of others may be ahead of them.
+        expired = is_paused or None
+        free = deliveries.claim_due(session, lane, now, BATCH, channel, expired=expired, free=True)
+        rows = [*free, *[row for row in rows if row not in free][:allowed]][:BATCH]
+    taken.looked_at = len(rows)
+    return rows
+
+
+def _about(session: Session, row: Delivery) -> Lead | Alarm:
+    alarm = alarms.get_alarm(session, row.alarm_id)
+    return alarm if alarm is not None else leads.get_lead(session, row.lead_id)
 
 
 def _decide(
-    sender: Sender, session: Session, row: Delivery, lead: Lead, facts: Facts, now: datetime
+    sender: Sender,
+    session: Session,
+    row: Delivery,
+    about: Lead | Alarm,
+    facts: Facts,
+    now: datetime,
 ) -> Outgoing | None:
     """The message to send now; None when it is not to be sent now, which is recorded."""
     verdict = assess(facts, now)
     if isinstance(verdict, Send):
-        return _compose(sender, session, row, lead, now)
+        return _compose(sender, session, row, about, now)
     _put_aside(session, row, verdict, now, noted(facts))
     return None
 
@@ -168,11 +228,11 @@ def _set_aside(session: Session, row: Delivery, error: Exception, now: datetime)
 
 
 def _compose(
-    sender: Sender, session: Session, row: Delivery, lead: Lead, now: datetime
+    sender: Sender, session: Session, row: Delivery, about: Lead | Alarm, now: datetime
 ) -> Outgoing | None:
     """The message, kept with the row; None when there is no wording for it, which is recorded."""
     try:
-        return sender.composer.compose(row, lead, now)
+        return sender.composer.compose(row, about, now)
     except FollowupError as error:
         log.error("no wording for a delivery", delivery_id=str(row.id), problem=str(error))
         _put_aside(session, row, Skip(Reason.no_wording, Status.skipped), now, {})
@@ -218,16 +278,12 @@ def note(session: Session, row: Delivery, now: datetime, facts: dict[str, Any]) 
     )
 
 
-def _on_its_way(row: Delivery, message: Outgoing) -> _Claimed:
-    return _Claimed(row.id, row.lead_id, row.channel, message, row.failures, row.expires_at)
-
-
-def _call(sender: Sender, row: _Claimed, claimed_at: float) -> _Outcome:
+def _call(sender: Sender, row: Claimed, claimed_at: float) -> Outcome:
     """One call to a provider. A process that was frozen gives back what it may no longer send."""
     left = LEASE.total_seconds() - (sender.monotonic() - claimed_at)
     transport = sender.transports.get(row.channel)
     if left < CALL_LIMIT.total_seconds() or transport is None:
-        return _Returned()
+        return Returned()
     try:
         return transport.send(row.message)
     except TransportError as error:
@@ -244,68 +300,20 @@ def _call(sender: Sender, row: _Claimed, claimed_at: float) -> _Outcome:
 def _record(
     sender: Sender,
     claim: uuid.UUID,
-    batch: Sequence[_Claimed],
-    outcomes: Sequence[_Outcome],
+    channel: Channel,
+    taken: _Taken,
+    outcomes: Sequence[Outcome],
     now: datetime,
 ) -> None:
     with transaction(sender.engine) as session:
-        for row, outcome in zip(batch, outcomes, strict=True):
-            values = _values(sender, session, row, outcome, now)
+        lost: list[Delivery] = []
+        for row, outcome in zip(taken.claimed, outcomes, strict=True):
+            values = outcome_values(session, row, outcome, now, sender.chance())
             # Fenced: a callback or the rescue may have settled the row meanwhile.
             if deliveries.record(session, row.delivery_id, claim, values):
-                _keep_outcome(session, row, values, outcome, now)
-
-
-def _values(
-    sender: Sender, session: Session, row: _Claimed, outcome: _Outcome, now: datetime
-) -> dict[str, Any]:
-    """The columns that an outcome changes."""
-    if isinstance(outcome, str):
-        return {"status": Status.accepted, "provider_id": outcome, "sent_at": now, "reason": None}
-    if isinstance(outcome, _Returned):
-        return {"status": Status.planned, "reason": Reason.returned, "claim": None}
-    code = {"provider_code": outcome.code}
-    if isinstance(outcome, OutcomeUnknown):
-        ask_at = real_now(session) + FIRST_ASKED_AFTER
-        return {"status": Status.unknown, "reason": Reason.answer_lost, "ask_at": ask_at, **code}
-    if isinstance(outcome, PermanentFailure):
-        return {"status": Status.failed, "reason": Reason.refused, **code}
-    if isinstance(outcome, ConfigurationFailure):
-        log.error("a channel is misconfigured", channel=row.channel, problem=str(outcome))
-        due_at = now + CONFIGURATION_PAUSE
-        return {**_again(row, due_at, Reason.channel_broken), **code}
-    failures = row.failures + 1
-    asked = outcome.retry_after if isinstance(outcome, TemporaryFailure) else None
-    due_at = now + retry_delay(failures, sender.chance(), asked)
-    return {**_again(row, due_at, Reason.will_retry), "failures": failures, **code}
-
-
-def _again(row: _Claimed, due_at: datetime, reason: Reason) -> dict[str, Any]:
-    """Planned for later, or expired when later is too late."""
-    if row.expires_at is not None and due_at >= row.expires_at:
-        return {"status": Status.expired, "reason": Reason.expired, "claim": None}
-    return {"status": Status.planned, "due_at": due_at, "reason": reason, "claim": None}
-
-
-def _keep_outcome(
-    session: Session, row: _Claimed, values: dict[str, Any], outcome: _Outcome, now: datetime
-) -> None:
-    facts = {}
-    if isinstance(outcome, TransportError):
-        facts = {"answer": outcome.reason, "code": outcome.code}
-    ledger.add_decision(
-        session,
-        lead_id=row.lead_id,
-        delivery_id=row.delivery_id,
-        at=now,
-        status=values["status"],
-        reason=values["reason"],
-        facts=facts,
-    )
-    if isinstance(outcome, PermanentFailure) and outcome.suppress is not None:
-        delivery = deliveries.find_delivery(session, row.delivery_id)
-        if delivery is not None and delivery.audience is Audience.patient:
-            reason = SuppressionReason(outcome.suppress)
-            consents.suppress(
-                session, row.channel, delivery.recipient_hash, reason, now, outcome.code
-            )
+                keep_outcome(session, row, values, outcome, now)
+                if values["status"] in (Status.failed, Status.expired):
+                    lost += filter(None, [deliveries.find_delivery(session, row.delivery_id)])
+        climb(session, sender.planner, lost, now)
+        answered = [outcome for outcome in outcomes if not isinstance(outcome, Returned)]
+        note_outcomes(session, channel, answered, is_probe=taken.is_probe)

@@ -1,6 +1,10 @@
 """Settles what nobody knows: rows of lost workers become unknown, and the provider is asked."""
 
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -8,15 +12,22 @@ from sqlalchemy.orm import Session
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.errors import TransportError
-from followup.services.sending import BATCH, FIRST_ASKED_AFTER, Sender, note
+from followup.services.concluding import FIRST_ASKED_AFTER
+from followup.services.ladder import climb
+from followup.services.planning import Planner
+from followup.services.receiving import apply_report
+from followup.services.sending import BATCH, RUN, Sender, note
 from followup.store import deliveries
 from followup.store.db import real_now, transaction
 from followup.store.models import Delivery
-from followup.transports.base import Outgoing
+from followup.transports.base import Finding, Lost, Report
 
 #: A text that the provider has no trace of is asked about once more, that long after.
 ASKED_AGAIN_AFTER = timedelta(minutes=4)
 TIMES_ASKED = 2
+#: `sent` without a receipt for that long: the receipt is lost, or will never come.
+RECEIPT_AWAITED = timedelta(days=1)
+RECEIPT_GIVEN_UP = timedelta(days=4)
 #: Clocks of two companies may differ by that much.
 SKEW = timedelta(seconds=60)
 
@@ -31,51 +42,90 @@ def rescue(engine: Engine, now: datetime) -> int:
         return len(lost)
 
 
+@dataclass(frozen=True)
+class _Question:
+    """About one delivery that had been asked about so many times before."""
+
+    delivery_id: uuid.UUID
+    asked: int
+    channel: Channel
+    lost: Lost
+    #: What the provider calls the others that went to this address.
+    known: frozenset[str]
+
+    @property
+    def about(self) -> tuple[Channel, str]:
+        return self.channel, self.lost.message.to
+
+
 def settle(sender: Sender, now: datetime) -> int:
-    """Ask about unknown outcomes whose time has come. Returns how many were settled."""
-    with transaction(sender.engine) as session:
-        real = real_now(session)
-        rows = deliveries.claim_unknown(session, real, real + ASKED_AGAIN_AFTER, BATCH)
-        asked = [
-            (row.id, row.asked, row.channel, sender.composer.again(row), row.attempted_at or now)
-            for row in rows
-        ]
-    settled = 0
-    for delivery_id, times, channel, message, attempted_at in asked:
-        finding = _ask(sender, channel, message, attempted_at - SKEW)
-        with transaction(sender.engine) as session:
-            row = deliveries.find_delivery(session, delivery_id, lock=True)
-            if row is not None and row.status is Status.unknown and row.asked == times:
-                settled += _settle_one(session, row, finding, now)
+    """Ask about unknown outcomes whose time has come, for at most `RUN`. Returns how many were
+    settled."""
+    ends_at = sender.monotonic() + RUN.total_seconds()
+    settled, questions = 0, _claim_questions(sender, now)
+    while questions:
+        # All about one address at once: whoever is written to most is asked about most.
+        for (channel, _), alike in groupby(questions, key=lambda one: one.about):
+            settled += _settle_alike(sender, channel, list(alike), now)
+        is_timely = sender.monotonic() < ends_at
+        questions = _claim_questions(sender, now) if is_timely else []
     return settled
 
 
-def _ask(
-    sender: Sender, channel: Channel, message: Outgoing, since: datetime
-) -> str | TransportError | None:
-    """The provider's id, None when it has no trace, or why it could not tell."""
-    try:
-        trace = sender.transports[channel].find(message, since)
-    except TransportError as error:
-        return error
-    return trace.provider_id if trace else None
+def _claim_questions(sender: Sender, now: datetime) -> list[_Question]:
+    with transaction(sender.engine) as session:
+        real = real_now(session)
+        rows = deliveries.claim_unknown(session, real, real + ASKED_AGAIN_AFTER, BATCH)
+        found = [_question(sender, session, row, (row.attempted_at or now) - SKEW) for row in rows]
+    return sorted(found, key=lambda one: one.about)
+
+
+def _question(sender: Sender, session: Session, row: Delivery, since: datetime) -> _Question:
+    known = deliveries.list_provider_ids(session, row, since - SKEW)
+    lost = Lost(sender.composer.again(row), since)
+    return _Question(row.id, row.asked, row.channel, lost, known)
+
+
+def _settle_alike(
+    sender: Sender, channel: Channel, questions: Sequence[_Question], now: datetime
+) -> int:
+    settled = 0
+    findings = _ask(sender, channel, questions)
+    for question, finding in zip(questions, findings, strict=True):
+        with transaction(sender.engine) as session:
+            row = deliveries.find_delivery(session, question.delivery_id, lock=True)
+            if row is not None and (row.status, row.asked) == (Status.unknown, question.asked):
+                settled += _settle_one(session, sender.planner, row, finding, now)
+    return settled
+
+
+def _ask(sender: Sender, channel: Channel, questions: Sequence[_Question]) -> Sequence[Finding]:
+    """What the provider knows of each: a report, None for nothing, or why it does not tell."""
+    known = frozenset().union(*(one.known for one in questions))
+    return sender.transports[channel].find([one.lost for one in questions], known)
 
 
 def _settle_one(
-    session: Session, row: Delivery, finding: str | TransportError | None, now: datetime
+    session: Session,
+    planner: Planner,
+    row: Delivery,
+    finding: Finding,
+    now: datetime,
 ) -> bool:
     """Found: bound. Proven absent: planned once more. Anything less certain stays unknown, for
     staff; where only the asking failed, it is asked again while there is time."""
     in_time = row.expires_at is None or now < row.expires_at
-    if isinstance(finding, str):
-        row.status, row.reason, row.provider_id = Status.accepted, None, finding
-        row.sent_at = row.sent_at or now
-    elif in_time and _may_go_once_more(row, finding):
+    if isinstance(finding, Report):
+        known = replace(finding, status=finding.status or Status.accepted)
+        return apply_report(session, planner, row, known, now)
+    if in_time and _may_go_once_more(row, finding):
         row.status, row.reason, row.due_at = Status.planned, Reason.not_found, now
     else:
         can_still_tell = row.asked < TIMES_ASKED and row.channel is Channel.sms
         if not (in_time and can_still_tell):
             row.ask_at = None
+            note(session, row, now, {"asked": row.asked})
+            climb(session, planner, [row], now)
         return False
     row.ask_at = None
     note(session, row, now, {"asked": row.asked})
@@ -91,3 +141,34 @@ def _may_go_once_more(row: Delivery, finding: TransportError | None) -> bool:
     if finding is None:
         row.asked += 1
     return finding is None and row.asked == TIMES_ASKED
+
+
+def reconcile(sender: Sender, now: datetime) -> int:
+    """Ask what became of texts whose receipt has not come for a day: callbacks may be lost.
+
+    Each is asked about once a day, for `RECEIPT_GIVEN_UP` at most. Returns how many moved.
+    """
+    moved = 0
+    while True:
+        with transaction(sender.engine) as session:
+            real = real_now(session)
+            rows = deliveries.claim_unreceipted(
+                session,
+                real,
+                real + RECEIPT_AWAITED,
+                since=now - RECEIPT_GIVEN_UP,
+                before=now - RECEIPT_AWAITED,
+                limit=BATCH,
+            )
+            asked = [(row.id, row.channel, row.provider_id or "") for row in rows]
+        for delivery_id, channel, provider_id in asked:
+            try:
+                report = sender.transports[channel].look_up(provider_id)
+            except TransportError:
+                continue
+            with transaction(sender.engine) as session:
+                row = deliveries.find_delivery(session, delivery_id, lock=True)
+                if row is not None and report is not None:
+                    moved += apply_report(session, sender.planner, row, report, now)
+        if len(asked) < BATCH:
+            return moved

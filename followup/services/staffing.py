@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from followup.domain.address import normal_email, parse_phone
+from followup.domain.address import email_key, normal_email, parse_phone
+from followup.domain.delivery import Reason
 from followup.errors import Conflict, Fault, Invalid, NotFound
-from followup.store import people
-from followup.store.crypto import Keyring
+from followup.store import deliveries, people
+from followup.store.crypto import Keyring, keyring_of
 from followup.store.models import Person
 
 
@@ -71,9 +72,15 @@ def renew_token(session: Session, name: str) -> Credential:
 
 
 def disable(session: Session, name: str, now: datetime) -> Person:
-    """They may no longer act and are no longer alerted."""
+    """They may no longer act, and are alerted no more: what was planned for them is cancelled."""
     person = _get(session, name)
     people.disable(person, now)
+    keyring = keyring_of(session.connection().engine)
+    hashes = [
+        *(keyring.hashes(email_key(person.email)) if person.email else ()),
+        *(keyring.hashes(person.phone) if person.phone else ()),
+    ]
+    deliveries.cancel_recipient(session, person.name, hashes, Reason.staff_left)
     return person
 
 

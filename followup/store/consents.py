@@ -40,8 +40,17 @@ def suppress(
     now: datetime,
     evidence: str | None = None,
 ) -> None:
-    """Forbid the address from now on; an address that is forbidden already keeps its reason."""
-    if not list_suppressed(session, channel, [address_hash]):
+    """Forbid the address from now on; for a reason that holds already, nothing is added.
+
+    Each reason has a row of its own, because lifting one must not lift the others.
+    """
+    holds = select(Suppression.id).where(
+        Suppression.channel == channel,
+        Suppression.address_hash == address_hash,
+        Suppression.reason == reason,
+        Suppression.lifted_at.is_(None),
+    )
+    if session.scalars(holds).first() is None:
         session.add(
             Suppression(
                 channel=channel,
@@ -78,10 +87,15 @@ def lift(
 def list_suppressed(
     session: Session, channel: Channel, hashes: Collection[str]
 ) -> dict[str, SuppressionReason]:
-    """Which of the addresses are forbidden on the channel, and why."""
-    statement = select(Suppression.address_hash, Suppression.reason).where(
-        Suppression.channel == channel,
-        Suppression.address_hash.in_(hashes),
-        Suppression.lifted_at.is_(None),
+    """Which of the addresses are forbidden on the channel, and the first reason why."""
+    statement = (
+        select(Suppression.address_hash, Suppression.reason)
+        .where(
+            Suppression.channel == channel,
+            Suppression.address_hash.in_(hashes),
+            Suppression.lifted_at.is_(None),
+        )
+        .order_by(Suppression.id.desc())
     )
+    # Of several rows, the oldest comes last and stays.
     return dict(session.execute(statement).all())

@@ -28,7 +28,15 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import (
+    ArgumentError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -37,6 +45,8 @@ from followup.store.crypto import Keyring, give_keys
 
 #: A waiting writer of SQLite gives up after that; a batch holds the lock for milliseconds.
 SQLITE_BUSY_MILLISECONDS = 5000
+#: The database is gone, full or not to be written to, and may be itself again later.
+UNUSABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _JULIAN_DAY_OF_EPOCH = 2440587.5
@@ -143,6 +153,14 @@ def real_now(session: Session) -> datetime:
     return instant.astimezone(UTC)
 
 
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def insert_into(session: Session, table: type[Any]) -> Any:
+    """An INSERT that knows ON CONFLICT; each database has its own, and they are used alike."""
+    return _INSERT[session.get_bind().dialect.name](table)
+
+
 def lock_addresses(session: Session, hashes: Sequence[str]) -> None:
     """Let nobody else decide about these addresses until the transaction ends.
 
@@ -182,11 +200,24 @@ def ping(engine: Engine) -> None:
         connection.execute(text("SELECT 1"))
 
 
+def cause_of(error: SQLAlchemyError) -> str:
+    """What the database said, in one line and without the values of a statement.
+
+    Said first: when a disk is full, taking back what was written may fail too, and tells less.
+    """
+    first, step = error, error.__context__
+    while step is not None:
+        first, step = (step if isinstance(step, UNUSABLE) else first), step.__context__
+    said = str(getattr(first, "orig", None) or "").strip().splitlines()
+    return said[0] if said else type(first).__name__
+
+
 def unreachable(engine: Engine, error: OperationalError) -> Misconfigured:
     """One line for the operator, without the password."""
     where = engine.url.render_as_string(hide_password=True)
-    cause = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
-    return Misconfigured(f"FOLLOWUP_DATABASE_URL: cannot use the database {where}: {cause}")
+    return Misconfigured(
+        f"FOLLOWUP_DATABASE_URL: cannot use the database {where}: {cause_of(error)}"
+    )
 
 
 def make_sqlite_folder(url: str) -> None:

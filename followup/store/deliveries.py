@@ -5,18 +5,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import REACHED_PROVIDER, Reason, Status
-from followup.store.db import new_id
+from followup.store.db import insert_into, new_id
 from followup.store.models import Delivery
 
 UNIQUE_KEY = ("lead_id", "episode", "step", "occurrence", "channel", "recipient_hash")
-
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def plan(session: Session, rows: Sequence[dict[str, Any]]) -> int:
@@ -26,25 +23,58 @@ def plan(session: Session, rows: Sequence[dict[str, Any]]) -> int:
     """
     if not rows:
         return 0
-    rows = sorted(rows, key=lambda row: [str(row[name]) for name in UNIQUE_KEY])
-    insert = _INSERT[session.get_bind().dialect.name]
+    rows = sorted(rows, key=lambda row: [str(row.get(name)) for name in UNIQUE_KEY])
     values = [
         {"id": new_id(), "status": Status.planned, "failures": 0, "asked": 0, **row} for row in rows
     ]
-    statement = insert(Delivery).on_conflict_do_nothing().returning(Delivery.id)
+    statement = insert_into(session, Delivery).on_conflict_do_nothing().returning(Delivery.id)
     return len(session.scalars(statement, values).all())
 
 
-def claim_due(session: Session, lane: Lane, now: datetime, limit: int) -> Sequence[Delivery]:
-    """The most overdue of a lane, locked until the transaction ends; none that another holds."""
+def claim_due(
+    session: Session,
+    lane: Lane,
+    now: datetime,
+    limit: int,
+    channel: Channel,
+    *,
+    expired: bool | None = None,
+    free: bool = False,
+) -> Sequence[Delivery]:
+    """The most overdue of a lane and channel, locked until the transaction ends; none that another
+    holds. With `expired` only those whose life is over, or only those that still live; `free` are
+    those alone that no cap holds up: alarms, and what has expired.
+    """
     statement = (
-        select(Delivery)
-        .where(Delivery.status == Status.planned, Delivery.lane == lane, Delivery.due_at <= now)
+        _due(lane, channel, now)
         .order_by(Delivery.due_at, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if expired is not None:
+        is_over = func.coalesce(Delivery.expires_at <= now, False)
+        statement = statement.where(is_over if expired else ~is_over)
+    if free:
+        statement = statement.where(or_(Delivery.alarm_id.is_not(None), Delivery.expires_at <= now))
     return session.scalars(statement).all()
+
+
+def due_channels(session: Session, lane: Lane, now: datetime) -> frozenset[Channel]:
+    """On which channels something of the lane is due."""
+    return frozenset(
+        channel
+        for channel in Channel
+        if session.scalars(_due(lane, channel, now).limit(1)).first() is not None
+    )
+
+
+def _due(lane: Lane, channel: Channel, now: datetime) -> Select[Delivery]:
+    return select(Delivery).where(
+        Delivery.status == Status.planned,
+        Delivery.lane == lane,
+        Delivery.channel == channel,
+        Delivery.due_at <= now,
+    )
 
 
 def find_delivery(
@@ -68,7 +98,7 @@ def record(
     return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
-def cancel_planned(session: Session, lead_id: uuid.UUID, reason: Reason) -> int:
+def cancel_planned(session: Session, lead_id: uuid.UUID | None, reason: Reason) -> int:
     """What the lead was still owed is no longer owed. Returns how many deliveries that were.
 
     Waits for a claim in progress: what that claim takes is `sending` when this returns.
@@ -94,6 +124,24 @@ def cancel_addressed(
     return _cancel(session, reason, *conditions)
 
 
+def cancel_alarm(session: Session, alarm_id: uuid.UUID, reason: Reason) -> int:
+    """What was still to be told of an alarm that is over. Returns how many."""
+    return _cancel(session, reason, Delivery.alarm_id == alarm_id)
+
+
+def cancel_recipient(
+    session: Session, name: str, recipient_hashes: Collection[str], reason: Reason
+) -> int:
+    """What a person of the staff was still owed, by name and address. Returns how many."""
+    return _cancel(
+        session,
+        reason,
+        Delivery.audience == Audience.staff,
+        Delivery.recipient_name == name,
+        Delivery.recipient_hash.in_(recipient_hashes),
+    )
+
+
 def _cancel(session: Session, reason: Reason, *conditions: ColumnElement[bool]) -> int:
     statement = (
         update(Delivery)
@@ -113,9 +161,36 @@ def list_in_flight(session: Session, lead_id: uuid.UUID) -> list[uuid.UUID]:
     return list(session.scalars(statement))
 
 
+def came_back(session: Session, name: str, since: datetime) -> bool:
+    """Whether a message to that person of the staff, attempted since then, was not brought."""
+    statement = (
+        select(Delivery.id)
+        .where(
+            Delivery.recipient_name == name,
+            Delivery.audience == Audience.staff,
+            Delivery.status.in_((Status.failed, Status.undelivered)),
+            Delivery.attempted_at > since,
+        )
+        .limit(1)
+    )
+    return session.scalars(statement).first() is not None
+
+
 def list_of_lead(session: Session, lead_id: uuid.UUID) -> Sequence[Delivery]:
     statement = (
         select(Delivery).where(Delivery.lead_id == lead_id).order_by(Delivery.due_at, Delivery.id)
+    )
+    return session.scalars(statement).all()
+
+
+def list_siblings(session: Session, row: Delivery) -> Sequence[Delivery]:
+    """The other deliveries of the same occurrence: other channels, other recipients."""
+    statement = select(Delivery).where(
+        Delivery.lead_id == row.lead_id,
+        Delivery.episode == row.episode,
+        Delivery.step == row.step,
+        Delivery.occurrence == row.occurrence,
+        Delivery.id != row.id,
     )
     return session.scalars(statement).all()
 
@@ -151,6 +226,54 @@ def list_texted(session: Session, hashes: Collection[str], since: datetime) -> s
     return set(session.scalars(statement))
 
 
+#: What an address has had: sent, or on its way, or of unknown outcome.
+_GONE = or_(Delivery.sent_at.is_not(None), Delivery.status.in_((Status.sending, Status.unknown)))
+_GONE_AT = func.coalesce(Delivery.sent_at, Delivery.attempted_at, type_=Delivery.sent_at.type)
+
+
+def count_recent(
+    session: Session, hashes: Collection[str], since: datetime
+) -> dict[tuple[str, Channel], tuple[int, datetime]]:
+    """How many each address got, or may have got, on each channel since then, and when the first
+    of them."""
+    statement = (
+        select(
+            Delivery.recipient_hash,
+            Delivery.channel,
+            func.count(),
+            func.min(_GONE_AT),
+        )
+        .where(Delivery.recipient_hash.in_(hashes), _GONE, since < _GONE_AT)
+        .group_by(Delivery.recipient_hash, Delivery.channel)
+    )
+    return {
+        (digits, channel): (count, first)
+        for digits, channel, count, first in session.execute(statement)
+        if first is not None
+    }
+
+
+def count_recent_of_leads(
+    session: Session, lead_ids: Collection[uuid.UUID], since: datetime
+) -> dict[uuid.UUID, tuple[int, datetime]]:
+    """The same for the patient of each lead."""
+    statement = (
+        select(Delivery.lead_id, func.count(), func.min(_GONE_AT))
+        .where(
+            Delivery.lead_id.in_(lead_ids),
+            Delivery.audience == Audience.patient,
+            _GONE,
+            since < _GONE_AT,
+        )
+        .group_by(Delivery.lead_id)
+    )
+    return {
+        lead_id: (count, first)
+        for lead_id, count, first in session.execute(statement)
+        if lead_id is not None and first is not None
+    }
+
+
 def rescue(session: Session, real_now: datetime, ask_at: datetime) -> Sequence[Delivery]:
     """Mark what a lost worker held as unknown. Returns the rows."""
     statement = (
@@ -180,11 +303,58 @@ def claim_unknown(
     return rows
 
 
-def oldest_due(session: Session, now: datetime) -> dict[Lane, datetime]:
+def list_provider_ids(session: Session, row: Delivery, since: datetime) -> frozenset[str]:
+    """What the provider calls the other deliveries that went to this one's address since then."""
+    statement = select(Delivery.provider_id).where(
+        Delivery.recipient_hash == row.recipient_hash,
+        Delivery.channel == row.channel,
+        Delivery.id != row.id,
+        Delivery.sent_at >= since,
+        Delivery.provider_id.is_not(None),
+    )
+    return frozenset(filter(None, session.scalars(statement)))
+
+
+def claim_unreceipted(
+    session: Session,
+    real_now: datetime,
+    again_at: datetime,
+    *,
+    since: datetime,
+    before: datetime,
+    limit: int,
+) -> Sequence[Delivery]:
+    """Texts that went between the two and whose end is not known, put off until `again_at`."""
+    statement = (
+        select(Delivery)
+        .where(
+            Delivery.status.in_((Status.accepted, Status.sent)),
+            Delivery.channel == Channel.sms,
+            Delivery.sent_at >= since,
+            Delivery.sent_at < before,
+            or_(Delivery.ask_at.is_(None), Delivery.ask_at <= real_now),
+        )
+        .order_by(Delivery.sent_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = session.scalars(statement).all()
+    for row in rows:
+        row.ask_at = again_at
+    return rows
+
+
+def oldest_due(
+    session: Session, now: datetime, channels: Collection[Channel] = tuple(Channel)
+) -> dict[Lane, datetime]:
     """Since when the oldest due delivery of each lane waits."""
     statement = (
         select(Delivery.lane, func.min(Delivery.due_at))
-        .where(Delivery.status == Status.planned, Delivery.due_at <= now)
+        .where(
+            Delivery.status == Status.planned,
+            Delivery.due_at <= now,
+            Delivery.channel.in_(channels),
+        )
         .group_by(Delivery.lane)
     )
     return dict(session.execute(statement).all())

@@ -26,9 +26,13 @@ def find_lead(session: Session, lead_id: uuid.UUID) -> Lead | None:
 # not wait for whoever changes it while that one waits for the planner's rows.
 
 
-def get_lead(session: Session, lead_id: uuid.UUID, *, lock: bool = False) -> Lead:
-    lead = session.get(
-        Lead, lead_id, with_for_update={"key_share": True} if lock else None, populate_existing=lock
+def get_lead(session: Session, lead_id: uuid.UUID | None, *, lock: bool = False) -> Lead:
+    """Raises NotFound, also for None: what a delivery about no lead has."""
+    lock_mode = {"key_share": True} if lock else None
+    lead = (
+        session.get(Lead, lead_id, with_for_update=lock_mode, populate_existing=lock)
+        if lead_id is not None
+        else None
     )
     if lead is None:
         raise NotFound("there is no such lead")

@@ -15,13 +15,19 @@ from followup.store.models import Action, Decision
 def add_decision(
     session: Session,
     *,
-    lead_id: uuid.UUID,
+    lead_id: uuid.UUID | None,
     delivery_id: uuid.UUID,
     at: datetime,
     status: Status,
     reason: Reason | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
+    """A postponement for the same reason as the last is counted there, and not written again."""
+    if status is Status.planned and reason is not None:
+        last = _last_decision(session, delivery_id)
+        if last is not None and (last.status, last.reason) == (status, reason):
+            last.times, last.last_at, last.facts = last.times + 1, at, facts or {}
+            return
     session.add(
         Decision(
             lead_id=lead_id,
@@ -34,7 +40,17 @@ def add_decision(
     )
 
 
-def list_decisions(session: Session, lead_id: uuid.UUID) -> Sequence[Decision]:
+def _last_decision(session: Session, delivery_id: uuid.UUID) -> Decision | None:
+    statement = (
+        select(Decision)
+        .where(Decision.delivery_id == delivery_id)
+        .order_by(Decision.id.desc())
+        .limit(1)
+    )
+    return session.scalars(statement).first()
+
+
+def list_decisions(session: Session, lead_id: uuid.UUID | None) -> Sequence[Decision]:
     statement = select(Decision).where(Decision.lead_id == lead_id).order_by(Decision.id)
     return session.scalars(statement).all()
 

@@ -73,3 +73,18 @@ def retry_problems(session: Session, now: datetime, submission_id: uuid.UUID | N
     if submission_id is not None:
         statement = statement.where(Submission.id == submission_id)
     return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def oldest_unconsumed(session: Session, now: datetime) -> datetime | None:
+    """Since when the oldest submission waits that could have been consumed."""
+    statement = select(func.min(Submission.due_at)).where(
+        Submission.status == SubmissionStatus.accepted, Submission.due_at <= now
+    )
+    return session.execute(statement).scalar_one()
+
+
+def newest_received_at(session: Session) -> datetime | None:
+    """When the last submission of all came in."""
+    # By id, which is in the order of arrival and has an index.
+    statement = select(Submission.received_at).order_by(Submission.id.desc()).limit(1)
+    return session.scalars(statement).first()

@@ -3,13 +3,22 @@
 Web pages are rendered by `web`; only their environment comes from here.
 """
 
-from followup.templates.catalogue import Templates, check_templates, pages_environment
+from followup.templates.catalogue import (
+    OVER,
+    RAISED,
+    Templates,
+    check_templates,
+    pages_environment,
+)
 from followup.templates.facts import VARIABLES, Place, Variable, clinic_facts, greeting_name
 from followup.templates.lint import sample_facts
 from followup.templates.problem import Problem, Refused
-from followup.templates.wording import Message
+from followup.templates.wording import ALARMS, Message
 
 __all__ = [
+    "ALARMS",
+    "OVER",
+    "RAISED",
     "VARIABLES",
     "Message",
     "Place",

@@ -44,6 +44,7 @@ class _StepTable(_Table):
     escalate_from: Annotated[int, Field(ge=1)] | None = None
     expires: dict[Channel, Duration] = Field(default_factory=dict)
     waits_for_opening: frozenset[Channel] = frozenset()
+    fallback: tuple[Channel, ...] = ()
     acknowledges: bool = False
 
     @model_validator(mode="after")
@@ -65,11 +66,12 @@ class _StepTable(_Table):
         return None
 
     def _wrong_channels(self) -> str | None:
-        if len(set(self.channels)) < len(self.channels):
-            return "channels: expected each channel once"
-        if not set(self.expires) | self.waits_for_opening <= set(self.channels):
+        channels = (*self.channels, *self.fallback)
+        if len(set(channels)) < len(channels):
+            return "channels and fallback: expected each channel once"
+        if not set(self.expires) | self.waits_for_opening <= set(channels):
             return "expires and waits_for_opening: expected only the step's own channels"
-        never = [channel for channel in self.channels if channel not in self.expires]
+        never = [channel for channel in channels if channel not in self.expires]
         if never and self.then_every is None:
             return f"expires: expected a time for {never[0]}, as the step has a last occurrence"
         return None
@@ -79,6 +81,8 @@ class _StepTable(_Table):
             return "escalate_from: expected only with audience = 'staff'"
         if self.acknowledges and self.audience is Audience.staff:
             return "acknowledges: expected only with audience = 'patient'"
+        if self.fallback and self.audience is Audience.staff:
+            return "fallback: expected only with audience = 'patient'"
         return None
 
     @property

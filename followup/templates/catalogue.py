@@ -16,6 +16,7 @@ from followup.templates.facts import Place
 from followup.templates.lint import lint, lint_words
 from followup.templates.problem import Problem, Refused, collecting
 from followup.templates.wording import (
+    ALARMS,
     Key,
     Letterhead,
     Message,
@@ -29,6 +30,8 @@ from followup.templates.wording import (
 )
 
 _CADENCE_FILE = "cadence.toml"
+#: The steps of the cadence `alarms`: something is wrong; it is over.
+RAISED, OVER = "raised", "over"
 
 
 class Templates:
@@ -69,7 +72,7 @@ class Templates:
     def _find(self, cadence: str, step: str, channel: Channel, language: str, role: str) -> Wording:
         known = self.cadences.get(cadence)
         planned = known.find_step(step) if known else None
-        if planned is None or channel not in planned.channels:
+        if planned is None or channel not in planned.every_channel:
             raise NotFound(f"no wording for {cadence}/{step}.{channel}")
         if planned.audience is Audience.patient:
             variant = role if role == Role.referrer else None
@@ -121,6 +124,12 @@ def _read(
 def _unknown_cadences(
     folder: Path, clinic: Clinic, cadences: Mapping[str, Cadence]
 ) -> Iterator[Problem]:
+    path = folder / ALARMS / _CADENCE_FILE
+    if ALARMS not in cadences and not path.exists():
+        yield Problem(path, None, "is missing; it says how staff are told of the service's trouble")
+    for step in (RAISED, OVER):
+        if ALARMS in cadences and cadences[ALARMS].find_step(step) is None:
+            yield Problem(path, None, f"expected a step {step!r}")
     for kind, form in clinic.forms.items():
         path = folder / form.cadence / _CADENCE_FILE
         if form.cadence not in cadences and not path.exists():
@@ -130,7 +139,7 @@ def _unknown_cadences(
 def _owed(cadence: Cadence, clinic: Clinic, folder: Path) -> Iterator[tuple[Step, Key]]:
     """Which wordings the cadence needs, and the staff's variants for referrers that there are."""
     for step in cadence.steps:
-        for channel in step.channels:
+        for channel in step.every_channel:
             if step.audience is Audience.patient:
                 for language in clinic.languages:
                     yield step, Key(cadence.name, step.name, channel, language)
@@ -150,7 +159,7 @@ def _strays(folder: Path, cadence: Cadence) -> Iterator[Problem]:
             continue
         key = Key.of(path)
         step = cadence.find_step(key.step) if key else None
-        if key is None or step is None or key.channel not in step.channels:
+        if key is None or step is None or key.channel not in step.every_channel:
             expected = "STEP.email.LANGUAGE.md or STEP.sms.LANGUAGE.txt of one of its steps"
             yield Problem(path, None, f"expected a name such as {expected}")
         elif key.role not in (None, Role.referrer):

@@ -23,11 +23,13 @@ class Place(StrEnum):
     subject = "mail subject to a patient"
     body = "mail body to a patient"
     staff = "message to staff"
+    alarm = "message to staff about the service"
 
 
 _EVERYWHERE = frozenset(Place)
-_PATIENT = _EVERYWHERE - {Place.staff}
+_PATIENT = _EVERYWHERE - {Place.staff, Place.alarm}
 _STAFF = frozenset({Place.staff})
+_ALARM = frozenset({Place.alarm})
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Variable:
 #: a score, a treatment or the person's own words: for these there are no variables.
 VARIABLES: Mapping[str, Variable] = {
     "sender_label": Variable("the clinic's discreet name"),
-    "clinic_name": Variable("the clinic's full name", frozenset({Place.body, Place.staff})),
+    "clinic_name": Variable(
+        "the clinic's full name", frozenset({Place.body, Place.staff, Place.alarm})
+    ),
     "clinic_phone": Variable("the number to call, as people read it: (949) 555-0100"),
     "clinic_phone_e164": Variable("the same for tel: links: +19495550100"),
     "clinic_email": Variable("the mailbox that people read"),
@@ -60,6 +64,7 @@ VARIABLES: Mapping[str, Variable] = {
     "waiting": Variable('for how long the lead has waited: "15 minutes"', _STAFF),
     "occurrence": Variable("the reminder's number, from 1", _STAFF),
     "link": Variable("the page that marks the lead contacted", _STAFF),
+    "alarm": Variable("what is wrong with the service, in a sentence", _ALARM),
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from followup.clinic import Clinic
+from followup.domain.alarm import MOST_NAMED, AlarmKind, describe
 from followup.domain.cadence import Audience, Channel, Step
 from followup.domain.sms import count_segments
 from followup.errors import Misconfigured
@@ -155,12 +156,16 @@ def sample_facts(clinic: Clinic, language: str) -> list[dict[str, object]]:
         "waiting": "59 minutes",
         "occurrence": 12,
         "link": f"https://followup.example.com/act/{'x' * 90}",
+        "alarm": _LONGEST_ALARM,
         "unsubscribe_url": f"https://followup.example.com/unsubscribe/{'x' * 90}",
         "language": language,
     }
     return [ordinary] + [ordinary | {"first_name": name} for name in _ODD_NAMES]
 
 
+_LONGEST_ALARM = describe(
+    AlarmKind.unreached, "", {"count": 1000, "references": ["K7Q4"] * MOST_NAMED}
+)
 _LONGEST_PROMISE = {
     "en": "Wednesday, September 30 by 10:30 AM",
     "es": "el miércoles 30 de septiembre antes de las 10:30 AM",

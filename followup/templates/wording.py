@@ -15,6 +15,9 @@ from followup.templates.facts import VARIABLES, Place, harmless
 from followup.templates.markup import around_jinja, as_html, as_text, inline_styles, tidied
 from followup.templates.problem import Problem, Refused
 
+#: The cadence whose messages are about the service itself, and not about a lead.
+ALARMS = "alarms"
+
 _SUFFIXES = {Channel.email: "md", Channel.sms: "txt"}
 
 #: What a wording is made of: words, values, and `if`. Calls, loops and attributes are programs.
@@ -151,7 +154,7 @@ _ESCAPED = _environment(autoescape=True)
 
 def read_sms(source: Source, key: Key, audience: Audience) -> Wording:
     """A text's wording; raises Refused naming file and line. Line ends within it are spaces."""
-    place = Place.sms if audience is Audience.patient else Place.staff
+    place = Place.sms if audience is Audience.patient else _staff_place(key)
     refuse(problems_in(source, {place}))
     text = " ".join(source.text.split())
     version = _version(source)
@@ -164,8 +167,8 @@ def read_email(source: Source, key: Key, audience: Audience, letterhead: Letterh
     ours = audience is Audience.staff
     refuse(
         [
-            *problems_in(subject, {Place.staff if ours else Place.subject}),
-            *problems_in(body, {Place.staff if ours else Place.body}),
+            *problems_in(subject, {_staff_place(key) if ours else Place.subject}),
+            *problems_in(body, {_staff_place(key) if ours else Place.body}),
         ]
     )
     footer = letterhead.footer
@@ -180,6 +183,10 @@ def read_email(source: Source, key: Key, audience: Audience, letterhead: Letterh
         _PLAIN.from_string(around_jinja(markdown, as_text)),
         _ESCAPED.from_string(around_jinja(page, inline_styles)),
     )
+
+
+def _staff_place(key: Key) -> Place:
+    return Place.alarm if key.cadence == ALARMS else Place.staff
 
 
 #: Where the page of a mail takes the words.
@@ -248,4 +255,4 @@ def check_page(page: Source) -> None:
     if page.text.count(BODY) != 1:
         raise Refused([Problem(page.path, None, f"expected {BODY} once, where the words go")])
     without_body = Source(page.path, page.text.replace(BODY, ""))
-    refuse(problems_in(without_body, {Place.body, Place.staff}))
+    refuse(problems_in(without_body, {Place.body, Place.staff, Place.alarm}))

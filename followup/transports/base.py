@@ -2,10 +2,13 @@
 TransportError; it retries nothing by itself, because only the sender knows what is still owed."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from followup.domain.delivery import Status
+from followup.errors import TransportError
 
 #: The longest that one call of a transport may take in all, so that a batch ends within its lease.
 CALL_LIMIT = timedelta(seconds=40)
@@ -29,11 +32,30 @@ class Outgoing:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """What the provider knows of a message that we lost sight of."""
+class Report:
+    """A provider's word on one message: `said` is its own, `status` ours, or None for a word that
+    we do not know."""
 
     provider_id: str
-    status: str
+    said: str
+    status: Status | None
+    code: str = ""
+    #: Why the address must not be written to any more; a `SuppressionReason`.
+    suppress: str | None = None
+    #: The account or sender is at fault, so that every further message would fail as well.
+    misconfigured: bool = False
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A message whose answer was lost: the provider took it at or after `since`, or not at all."""
+
+    message: Outgoing
+    since: datetime
+
+
+#: The provider has it, has no trace of it, or could not tell.
+Finding = Report | TransportError | None
 
 
 class Transport(Protocol):
@@ -42,8 +64,15 @@ class Transport(Protocol):
     def send(self, message: Outgoing) -> str:
         """Hand over one message; the provider's id once it has taken it. Raises TransportError."""
 
-    def find(self, message: Outgoing, since: datetime) -> Trace | None:
-        """Whether the provider took this message at or after `since`; None when it has no trace.
+    def find(self, lost: Sequence[Lost], known: Collection[str] = ()) -> Sequence[Finding]:
+        """What the provider knows of each of these messages, which are all to one address.
+
+        One message of the provider's answers for one of ours; `known` are the ids of those that
+        are others' already.
+        """
+
+    def look_up(self, provider_id: str) -> Report | None:
+        """What became of a message that the provider took; None when it no longer has it.
 
         Raises TransportError when it cannot tell.
         """

@@ -9,8 +9,9 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,13 +20,14 @@ from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from followup.errors import (
+    ChannelFailure,
     ConfigurationFailure,
     OutcomeUnknown,
     PermanentFailure,
     TemporaryFailure,
     TransportError,
 )
-from followup.transports.base import Outgoing, Trace
+from followup.transports.base import Finding, Lost, Outgoing, Report
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Limits:
 
 #: Greylisting lets nobody through who comes back sooner.
 GREYLISTING = timedelta(minutes=5)
+
+#: Names the delivery where a relay replaces the Message-ID; Postmark gives it back as `Metadata`.
+DELIVERY_HEADER = "X-PM-Metadata-delivery"
 
 #: Lines as RFC 5322 wants them; 7 bit, because not every server speaks 8BITMIME.
 WIRE = email.policy.SMTP.clone(cte_type="7bit")
@@ -106,12 +111,16 @@ class SmtpTransport:
             self._drop()
             if dot_sent.is_set():
                 raise OutcomeUnknown("the mail server's answer was lost") from None
-            raise TemporaryFailure("the mail server broke off", type(error).__name__) from None
+            raise ChannelFailure("the mail server broke off", type(error).__name__) from None
         self._threads.used_at = time.monotonic()
         return message.message_id
 
-    def find(self, message: Outgoing, since: datetime) -> Trace | None:
+    def find(self, lost: Sequence[Lost], known: Collection[str] = ()) -> Sequence[Finding]:
         """SMTP has no way to ask."""
+        return [TemporaryFailure("a mail server cannot be asked about a mail")] * len(lost)
+
+    def look_up(self, provider_id: str) -> Report | None:
+        """SMTP has no way to ask; a bounce tells, if anything does."""
         raise TemporaryFailure("a mail server cannot be asked about a mail")
 
     def close(self) -> None:
@@ -194,11 +203,11 @@ class SmtpTransport:
         except smtplib.SMTPNotSupportedError:
             raise ConfigurationFailure("the mail server offers no STARTTLS or no login") from None
         except smtplib.SMTPResponseException as error:
-            raise TemporaryFailure("the mail server turned us away", str(error.smtp_code)) from None
+            raise ChannelFailure("the mail server turned us away", str(error.smtp_code)) from None
         except ssl.SSLCertVerificationError:
             raise ConfigurationFailure("the mail server's certificate is not valid") from None
         except (OSError, smtplib.SMTPException) as error:
-            raise TemporaryFailure(
+            raise ChannelFailure(
                 "the mail server could not be reached", type(error).__name__
             ) from None
         return smtp
@@ -280,6 +289,7 @@ def build(message: Outgoing, sender: str, reply_to: str | None) -> EmailMessage:
     if message.date is not None:
         mail["Date"] = format_datetime(message.date)
     mail["Message-ID"] = message.message_id
+    mail[DELIVERY_HEADER] = str(message.delivery_id)
     if reply_to:
         mail["Reply-To"] = reply_to
     for name, value in message.headers.items():
@@ -327,6 +337,8 @@ def _refuse(
     if not 400 <= code < 600:
         raise smtplib.SMTPServerDisconnected("an answer that SMTP does not know")
     if code < 500 or enhanced == "5.2.2":
+        if by_account or code == 421:
+            raise ChannelFailure("the mail server takes nothing now", shown)
         wait = GREYLISTING if by_recipient else None
         raise TemporaryFailure("the mail server asks to try later", shown, wait)
     if by_account or code in _LOGIN_REFUSALS or enhanced.startswith("5.5."):
@@ -339,4 +351,9 @@ def _refuse(
 def _is_no_mailbox(code: int, enhanced: str) -> bool:
     if not enhanced:
         return code in _MAILBOX_REFUSALS
+    return blames_address(enhanced)
+
+
+def blames_address(enhanced: str) -> bool:
+    """Whether an enhanced status code says, for good, that the recipient's address is bad."""
     return _BLAMES_ADDRESS.fullmatch(enhanced) is not None

@@ -10,10 +10,11 @@ import ssl
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -23,18 +24,18 @@ from twilio.base.exceptions import (
     TwilioServiceException,
 )
 from twilio.http.http_client import TwilioHttpClient
-from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from followup.domain.delivery import Status
 from followup.errors import (
+    ChannelFailure,
     ConfigurationFailure,
     OutcomeUnknown,
     PermanentFailure,
     TemporaryFailure,
     TransportError,
 )
-from followup.transports.base import Outgoing, Trace
+from followup.transports.base import Finding, Lost, Outgoing, Report
 
 #: Each for connecting and for the answer of one HTTP call, so that both together stay below the
 #: limit of a call. The client's own default is to wait for ever.
@@ -43,8 +44,9 @@ CALL_TIMEOUT = timedelta(seconds=15)
 #: Twilio's bounds for ValidityPeriod, in seconds (twilio-oai, Messages.json).
 VALIDITY_SECONDS = range(1, 36_001)
 
-#: Texts to one number that are looked through for one that was lost, page by page.
-PAGE, LISTED = 100, 1000
+#: Texts to one number that are looked through for those that were lost, page by page; Twilio's
+#: pages hold 1,000 at most (twilio.com/docs/usage/twilios-response).
+PAGE, LISTED = 1000, 10_000
 #: Twilio promises no order of its lists, so reading stops only so far behind the attempt.
 OUT_OF_ORDER = timedelta(minutes=10)
 #: The account's newest texts that tell whether it hides what it keeps (Message Redaction).
@@ -67,7 +69,8 @@ class _Outcome(StrEnum):
     unknown = "unknown"
 
 
-#: What an error code of the create call says about the message.
+#: What an error code says about the message, in the answer to the create call or in a receipt:
+#: with a messaging service, a text is taken first and refused later.
 CODES: Mapping[int, _Outcome] = {
     10001: _Outcome.configuration,  # account inactive
     20003: _Outcome.configuration,  # credentials
@@ -86,11 +89,30 @@ CODES: Mapping[int, _Outcome] = {
     21614: _Outcome.number,  # cannot receive texts
     21617: _Outcome.message,  # body too long
     21635: _Outcome.number,  # landline
+    30001: _Outcome.queue_full,
+    30002: _Outcome.configuration,  # account suspended
+    30003: _Outcome.message,  # handset off; a later text may arrive
+    30004: _Outcome.message,  # blocked
+    30005: _Outcome.number,  # unknown or inactive
+    30006: _Outcome.number,  # landline, or a carrier that cannot be reached
+    30007: _Outcome.message,  # filtered by Twilio or the carrier
+    30008: _Outcome.message,  # unknown; a second one might be a double
     30029: _Outcome.configuration,  # retention option not enabled
     30030: _Outcome.configuration,
+    30032: _Outcome.configuration,  # toll-free number not verified
     30034: _Outcome.configuration,  # unregistered campaign
+    30036: _Outcome.message,  # its validity ran out; late is not sent
     30450: _Outcome.message,  # blocked as SMS pumping
+    30500: _Outcome.unknown,  # Twilio's own fault
+    30610: _Outcome.message,  # their quiet hours
+    30640: _Outcome.opted_out,  # a litigator
     63038: _Outcome.deferred,  # the account's day is full
+}
+
+#: Outcomes after which the number is left alone, in words of `SuppressionReason`.
+_SUPPRESSES: Mapping[_Outcome, str] = {
+    _Outcome.number: "unreachable",
+    _Outcome.opted_out: "opted_out",
 }
 
 #: The waits that come with a code: a full day is over after a rolling 24 hours (error 63038).
@@ -170,35 +192,64 @@ class TwilioTransport:
             raise OutcomeUnknown("the answer of Twilio has no id")
         return str(sent.sid)
 
-    def find(self, message: Outgoing, since: datetime) -> Trace | None:
-        """Lists what went to the number since then and compares the text.
+    def find(self, lost: Sequence[Lost], known: Collection[str] = ()) -> Sequence[Finding]:
+        """Lists what went to the number since then and compares the texts.
 
         There is no filter for the text or the time of creation, and `date_sent` is empty while
         queued. An account that hides texts and numbers cannot be asked: a text that it does not
         list may well have been sent.
         """
+        found: dict[uuid.UUID, Report] = {}
+        error = None
         try:
-            trace = self._look_for(message, since)
-            if trace is None and self._hides_messages():
-                raise TemporaryFailure("the Twilio account hides texts; only its callback can tell")
+            self._look_for(lost, known, found)
+            if len(found) < len(lost) and self._hides_messages():
+                error = TemporaryFailure("the Twilio account hides texts; its callback can tell")
+        except TemporaryFailure as failure:
+            error = failure
         except (
             *(TwilioException, requests.RequestException),
             *(ValueError, KeyError, TypeError, AttributeError),
         ):
-            raise TemporaryFailure("Twilio did not answer a listing") from None
-        return trace
+            error = TemporaryFailure("Twilio did not answer a listing")
+        return [found.get(one.message.delivery_id, error) for one in lost]
 
-    def _look_for(self, message: Outgoing, since: datetime) -> Trace | None:
+    def _look_for(
+        self, lost: Sequence[Lost], known: Collection[str], found: dict[uuid.UUID, Report]
+    ) -> None:
+        """Raises TemporaryFailure when there is more than can be looked through."""
+        (to,) = {one.message.to for one in lost}
+        begins_at = min(one.since for one in lost) - OUT_OF_ORDER
+        missing: dict[str, list[Lost]] = {}
+        for one in lost:
+            missing.setdefault(_letters(one.message.text), []).append(one)
         listed = 0
-        for item in self._client().messages.stream(to=message.to, limit=LISTED, page_size=PAGE):
-            if item.date_created is not None and item.date_created < since - OUT_OF_ORDER:
-                return None
-            if _is_same(item, message, since):
-                return Trace(str(item.sid), str(item.status))
+        for item in self._client().messages.stream(to=to, limit=LISTED, page_size=PAGE):
+            if item.date_created is not None and item.date_created < begins_at:
+                return
+            alike = missing.get(_letters(item.body or ""), [])
+            same = next((one for one in alike if _may_be(item, one)), None)
+            if same is not None and item.sid not in known:
+                found[same.message.delivery_id] = _report(item)
+                alike.remove(same)
+                if len(found) == len(lost):
+                    return
             listed += 1
         if listed == LISTED:
             raise TemporaryFailure("Twilio lists too many texts to that number to tell")
-        return None
+
+    def look_up(self, provider_id: str) -> Report | None:
+        try:
+            return _report(self._client().messages(provider_id).fetch())
+        except TwilioRestException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise TemporaryFailure("Twilio could not be asked", str(error.code)) from None
+        except (
+            *(TwilioException, requests.RequestException),
+            *(ValueError, KeyError, TypeError, AttributeError),
+        ):
+            raise TemporaryFailure("Twilio did not answer") from None
 
     def _hides_messages(self) -> bool:
         newest = self._client().messages.list(limit=SAMPLE)
@@ -235,12 +286,29 @@ class TwilioTransport:
             self._threads.retry_after = min(timedelta(seconds=int(seconds)), LONGEST_WAIT)
 
 
-def _is_same(item: Any, message: Outgoing, since: datetime) -> bool:
+def read_report(provider_id: str, said: str, code: str = "") -> Report:
+    """What a status callback, or the message itself, says."""
+    number = int(code) if code.isdigit() else None
+    outcome = CODES.get(number) if number is not None else None
+    return Report(
+        provider_id=provider_id[:200],
+        said=said[:32],
+        status=STATUSES.get(said),
+        code=code[:32],
+        suppress=_SUPPRESSES.get(outcome) if outcome else None,
+        misconfigured=outcome is _Outcome.configuration,
+    )
+
+
+def _report(item: Any) -> Report:
+    return read_report(str(item.sid), str(item.status), str(item.error_code or ""))
+
+
+def _may_be(item: Any, lost: Lost) -> bool:
     return (
         item.direction == "outbound-api"
         and item.date_created is not None
-        and item.date_created >= since
-        and _letters(item.body or "") == _letters(message.text)
+        and item.date_created >= lost.since
     )
 
 
@@ -263,17 +331,17 @@ def classify(
     if outcome is None:
         outcome = _by_http_status(http_status)
     if outcome is _Outcome.temporary:
-        return TemporaryFailure("Twilio could not take it now", text, retry_after)
+        return ChannelFailure("Twilio could not take it now", text, retry_after)
     if outcome in WAITS:
-        return TemporaryFailure("the account sends too much", text, WAITS[outcome])
+        return ChannelFailure("the account sends too much", text, WAITS[outcome])
     if outcome is _Outcome.configuration:
         return ConfigurationFailure("the Twilio account or sender is wrong", text)
     if outcome is _Outcome.unknown:
         return OutcomeUnknown("Twilio failed while taking it", text)
-    if outcome is _Outcome.opted_out:
-        return PermanentFailure("the number has opted out", text, suppress="opted_out")
-    if outcome is _Outcome.number:
-        return PermanentFailure("the number cannot be texted", text, suppress="unreachable")
+    if outcome in _SUPPRESSES:
+        return PermanentFailure(
+            "the number must not be texted", text, suppress=_SUPPRESSES[outcome]
+        )
     return PermanentFailure("Twilio refused the message", text)
 
 
@@ -290,9 +358,9 @@ def _by_http_status(status: int) -> _Outcome:
 def classify_connection(error: requests.RequestException) -> TransportError:
     """A failure before the request was written is safe; any other may have been taken."""
     if isinstance(error, requests.ConnectTimeout) or _failed_in_handshake(error):
-        return TemporaryFailure("Twilio could not be reached")
+        return ChannelFailure("Twilio could not be reached")
     if isinstance(error, requests.ConnectionError) and _never_connected(error):
-        return TemporaryFailure("Twilio could not be reached")
+        return ChannelFailure("Twilio could not be reached")
     return OutcomeUnknown("the answer of Twilio was lost")
 
 
@@ -314,32 +382,3 @@ def _reason(error: requests.RequestException) -> object:
     """What urllib3 gave up for."""
     cause = error.args[0] if error.args else None
     return getattr(cause, "reason", cause)
-
-
-class _Fields(dict[str, Any]):
-    """A form as the library reads repeated fields."""
-
-    def getall(self, name: str) -> list[str]:
-        value = self[name]
-        return [value] if isinstance(value, str) else value
-
-
-def is_signed(
-    tokens: Sequence[str], url: str, fields: Mapping[str, Any] | str, signature: str
-) -> bool:
-    """Whether Twilio, knowing one of the tokens, sent this form to this public address.
-
-    A field is text, or a list of texts; a form with anything else is not Twilio's. Of a JSON
-    request, `fields` is the body as it came, whose hash the address has to carry.
-    """
-    if isinstance(fields, str):
-        return bool(re.search("[?&]bodySHA256=.", url)) and _is_any(tokens, url, fields, signature)
-    for value in fields.values():
-        texts = value if isinstance(value, list) else [value]
-        if not all(isinstance(text, str) for text in texts):
-            return False
-    return _is_any(tokens, url, _Fields(fields), signature)
-
-
-def _is_any(tokens: Sequence[str], url: str, signed: _Fields | str, signature: str) -> bool:
-    return any(bool(RequestValidator(token).validate(url, signed, signature)) for token in tokens)

@@ -11,22 +11,31 @@ from sqlalchemy.exc import SQLAlchemyError
 from followup import __version__
 from followup.bell import Bell
 from followup.bootstrap import Service
+from followup.services import watching
 from followup.store.db import missing_migrations
-from followup.web import admin, forms, measuring, pages, reference, webhooks
+from followup.watchman import Watchman
+from followup.web import admin, forms, mail_webhooks, measuring, pages, reference, webhooks
 from followup.web.deps import TheService
 from followup.web.edge import Edge
 from followup.web.problems import add_handlers
 
 
 def create_app(
-    service: Service, bell: Bell, broker_is_there: Callable[[], bool] = lambda: True
+    service: Service,
+    bell: Bell,
+    broker_is_there: Callable[[], bool] = lambda: True,
+    watchman: Watchman | None = None,
 ) -> FastAPI:
     """The application; `broker_is_there` is asked by `/readyz` alone."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         bell.start()
+        if watchman is not None:
+            watchman.start()
         yield
+        if watchman is not None:
+            watchman.stop()
         bell.stop()
 
     app = FastAPI(
@@ -41,9 +50,10 @@ def create_app(
     )
     app.state.service = service
     app.state.bell = bell
+    app.state.mail_memory = mail_webhooks.Memory()
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
-    for module in (forms, admin, webhooks, pages, measuring, reference):
+    for module in (forms, admin, webhooks, mail_webhooks, pages, measuring, reference):
         app.include_router(module.router)
     app.add_middleware(Edge)
     _add_health(app)
@@ -65,14 +75,18 @@ def _add_health(app: FastAPI) -> None:
         responses={503: {"description": "No database, or migrations are missing"}},
     )
     def readyz(service: TheService, request: Request) -> Response:
-        """200 while submissions can be taken; a missing broker is named as degraded."""
+        """200 while submissions can be taken; what else is wrong is named as degraded."""
         state: dict[str, Any] = {"database": _database_state(service)}
         state["broker"] = "ok" if request.app.state.broker_is_there() else "degraded"
         is_ready = state["database"] == "ok"
-        words = "ok" if is_ready else "unavailable"
-        if is_ready and "degraded" in state.values():
-            words = "degraded"
-        return JSONResponse({"status": words, **state}, status_code=200 if is_ready else 503)
+        if is_ready:
+            state |= watching.health(service.engine)
+        is_degraded = "degraded" in state.values() or bool(state.get("alarms"))
+        words = "degraded" if is_degraded else "ok"
+        return JSONResponse(
+            {"status": words if is_ready else "unavailable", **state},
+            status_code=200 if is_ready else 503,
+        )
 
 
 def _database_state(service: Service) -> str:

@@ -13,6 +13,9 @@ log = structlog.get_logger()
 
 #: Bytes of a body; the longest legal form has about 12 KiB.
 BODY_LIMIT = 64 * 1024
+#: Mail providers send their events in batches.
+BATCH_LIMIT = 1024 * 1024
+BATCHES = "/webhooks/mail/"
 
 #: How much of the way to an unexpected error is logged.
 DEEPEST_PLACES = 12
@@ -47,13 +50,14 @@ class _Exchange:
         # RFC 9110 §9.1: who answers GET answers HEAD. The server leaves the body out.
         self._scope = {**scope, "method": "GET"} if self._method == "HEAD" else scope
         self._receive, self._send = receive, send
+        self._limit = BATCH_LIMIT if scope["path"].startswith(BATCHES) else BODY_LIMIT
         self._read = 0
         self._status: int | None = None
 
     async def run(self, app: ASGIApp) -> None:
         try:
-            if _declared_length(self._scope) > BODY_LIMIT:
-                raise _too_large()
+            if _declared_length(self._scope) > self._limit:
+                raise _too_large(self._limit)
             await app(self._scope, self._limited, self._answer)
         except Problem as problem:
             await self._fail(problem)
@@ -64,8 +68,8 @@ class _Exchange:
     async def _limited(self) -> Message:
         message = await self._receive()
         self._read += len(message.get("body", b""))
-        if self._read > BODY_LIMIT:
-            raise _too_large()
+        if self._read > self._limit:
+            raise _too_large(self._limit)
         return message
 
     async def _answer(self, message: Message) -> None:
@@ -99,11 +103,11 @@ def _declared_length(scope: Scope) -> int:
     text = dict(scope["headers"]).get(b"content-length", b"0")
     if not text.isdigit():
         return 0
-    return int(text) if len(text) < 10 else BODY_LIMIT + 1
+    return int(text) if len(text) < 10 else BATCH_LIMIT + 1
 
 
-def _too_large() -> Problem:
-    return Problem(413, f"the body must have at most {BODY_LIMIT} bytes")
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"the body must have at most {limit} bytes")
 
 
 def _unexpected(error: Exception) -> Problem:

@@ -1,16 +1,21 @@
 """`/metrics` for Prometheus, read from the rows when asked: numbers alone, nothing personal."""
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service
-from followup.domain.cadence import Lane
-from followup.store import deliveries, leads, submissions
-from followup.store.db import reading
+from followup.domain.alarm import AlarmKind
+from followup.domain.cadence import Channel, Lane
+from followup.services import watching
+from followup.store import alarms, breakers, counts, deliveries, leads, submissions
+from followup.store.db import reading, real_now
 from followup.store.words import SubmissionStatus
 from followup.web.deps import TheService
 
@@ -35,6 +40,7 @@ class _Rows(Collector):
             waiting, overdue = leads.count_waiting(session, now)
             yield _gauge("leads_waiting", "Leads that wait for a call", waiting)
             yield _gauge("leads_overdue", "Leads that wait longer than was promised", overdue)
+            yield from self._of_the_service(session, now)
             by_status = GaugeMetricFamily(
                 "followup_submissions", "Submissions by status", labels=["status"]
             )
@@ -42,6 +48,28 @@ class _Rows(Collector):
             for status in SubmissionStatus:
                 by_status.add_metric([status.value], counts.get(status, 0))
             yield by_status
+
+    def _of_the_service(self, session: Session, now: datetime) -> Iterator[Metric]:
+        unconsumed = submissions.oldest_unconsumed(session, now)
+        age = (now - unconsumed).total_seconds() if unconsumed else 0
+        yield _gauge("oldest_unconsumed_seconds", "Age of the oldest submission not taken up", age)
+        beat = counts.last_beat(session, watching.UPKEEP)
+        silence = (real_now(session) - beat).total_seconds() if beat else float("inf")
+        yield _gauge("silence_seconds", "Real time since something ran by the clock", silence)
+        sent = counts.count_sends(session, now)
+        yield _gauge("sends_this_hour", "Deliveries sent in this hour, of all lanes", sent)
+        paused = breakers.list_paused(session)
+        by_channel = GaugeMetricFamily(
+            "followup_paused", "1 while a channel's circuit breaker is open", labels=["channel"]
+        )
+        for channel in Channel:
+            by_channel.add_metric([channel.value], float(channel in paused))
+        yield by_channel
+        raised = Counter(one.kind for one in alarms.list_open(session))
+        by_kind = GaugeMetricFamily("followup_alarms", "Alarms that are open", labels=["alarm"])
+        for kind in AlarmKind:
+            by_kind.add_metric([kind.value], raised[kind])
+        yield by_kind
 
 
 def _by_lane(name: str, meaning: str, values: dict[Lane, float]) -> Metric:

@@ -7,10 +7,12 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from followup.domain.spoken import iso
 from followup.errors import AlreadyContacted, Conflict, Fault, FollowupError, Invalid, NotFound
+from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
 
@@ -120,7 +122,7 @@ def from_error(error: FollowupError) -> Problem:
     if isinstance(error, NotFound):
         return Problem(404, str(error))
     if isinstance(error, AlreadyContacted):
-        contacted_at = error.contacted_at.isoformat().replace("+00:00", "Z")
+        contacted_at = iso(error.contacted_at)
         return Problem(409, str(error), contacted_by=error.contacted_by, contacted_at=contacted_at)
     if isinstance(error, Conflict):
         return Problem(409, str(error))
@@ -160,7 +162,7 @@ def add_handlers(app: FastAPI) -> None:
             return problem_response(Problem(400, "the body is not valid JSON"))
         return problem_response(Problem(422, "; ".join(map(str, faults)), faults))
 
-    for kind in (OperationalError, InterfaceError, TimeoutError):
+    for kind in UNUSABLE:
         app.add_exception_handler(kind, _no_database)
 
 
@@ -175,8 +177,8 @@ def _allowed(app: FastAPI, request: Request, known: str) -> str:
 
 
 def _no_database(_request: Request, error: Exception) -> JSONResponse:
-    cause = type(getattr(error, "orig", error)).__name__
-    log.error("the database did not answer", error=cause)
+    cause = cause_of(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
+    log.error("the database cannot be used", cause=cause)
     return problem_response(
         Problem(503, "the database does not answer; try again", headers={"Retry-After": "5"})
     )

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from followup.bootstrap import Service
 from followup.services import receiving
-from followup.transports.twilio import STATUSES, is_signed
+from followup.transports.twilio import read_report
+from followup.transports.twilio_proofs import is_signed
 from followup.web.deps import TheForm, TheService
 from followup.web.problems import Problem, describe
 
@@ -53,14 +54,9 @@ SignedFields = Annotated[Mapping[str, Any], Depends(signed_fields)]
     response_class=Response,
 )
 def status(service: TheService, delivery_id: uuid.UUID, fields: SignedFields) -> Response:
-    said = _text(fields, "MessageStatus")
-    report = receiving.Report(
-        provider_id=_text(fields, "MessageSid")[:200],
-        said=said[:32],
-        status=STATUSES.get(said),
-        code=_text(fields, "ErrorCode")[:32],
-    )
-    receiving.record_receipt(service.engine, delivery_id, report, service.now())
+    said, code = _text(fields, "MessageStatus"), _text(fields, "ErrorCode")
+    report = read_report(_text(fields, "MessageSid"), said, code)
+    receiving.record_receipt(service.engine, service.planner, delivery_id, report, service.now())
     return Response(status_code=204)
 
 

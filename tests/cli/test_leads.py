@@ -21,6 +21,21 @@ def test_leads_are_listed_and_shown(run: Run, lead: str) -> None:
     assert "acknowledgement 1" in run("leads", "show", lead).out
 
 
+def test_a_lead_explains_what_comes_next_and_why_nothing_does(run: Run, lead: str) -> None:
+    explained = run("leads", "explain", lead)
+
+    assert "Next:\n" in explained.out
+    assert "acknowledgement 1, mail to the patient" in explained.out
+    assert run("leads", "explain", lead, "--json").json["next"]
+
+    run("leads", "contacted", lead)
+
+    told = run("leads", "explain", lead)
+    assert "Next: nothing; the lead is contacted." in told.out
+    assert "cancelled. The lead was marked contacted." in told.out
+    assert run("leads", "explain", "Z9Z9").status == 1
+
+
 @pytest.mark.parametrize(
     ("options", "count"),
     [

@@ -1,5 +1,6 @@
-"""Commands that look at the whole: migrate and doctor."""
+"""Commands that look at the whole, and how the API starts: migrate, doctor, api."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,19 @@ from sqlalchemy import Engine
 from followup.config import PREFIX
 from tests.cli.running import Run, one_line
 from tests.schema import ENCRYPTION_KEYS
+from tests.transports.imap_server import ImapServer
+from tests.transports.reports import report
+
+#: Every setting that a process needs, but for the store's.
+WHOLE = {
+    "BROKER_URL": "redis://127.0.0.1:1/0",
+    "SECRET_KEYS": "tests-only-" + "0123456789abcdef" * 2,
+    "SMTP_URL": "smtp://127.0.0.1:8026",
+    "EMAIL_FROM": "hello@example.com",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKENS": "token",
+    "TWILIO_FROM": "+19495550100",
+}
 
 
 @pytest.mark.parametrize(
@@ -46,15 +60,7 @@ def test_commands_find_the_store_of_followup_up(run: Run, tmp_path: Path) -> Non
 def test_doctor_finds_nothing_wrong_with_a_whole_installation(
     run: Run, engine: Engine, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {
-        "BROKER_URL": broker_url,
-        "SECRET_KEYS": "tests-only-" + "0123456789abcdef" * 2,
-        "SMTP_URL": "smtp://127.0.0.1:8026",
-        "EMAIL_FROM": "hello@example.com",
-        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-        "TWILIO_AUTH_TOKENS": "token",
-        "TWILIO_FROM": "+19495550100",
-    }.items():
+    for name, value in {**WHOLE, "BROKER_URL": broker_url}.items():
         monkeypatch.setenv(PREFIX + name, value)
 
     ran = run("doctor", "--json")
@@ -86,6 +92,19 @@ def test_doctor_tells_of_migrations_that_are_missing(
     assert "FAIL  database: migrations are missing" in run("doctor").out
 
 
+def test_doctor_looks_into_the_mailbox_of_bounces(
+    run: Run, short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ImapServer(short_directory) as server:
+        server.put(report())
+        monkeypatch.setenv("FOLLOWUP_BOUNCES_URL", server.url)
+        assert "ok    bounces: 1 to be read" in run("doctor").out
+
+    gone = run("doctor")
+    assert "FAIL  bounces: FOLLOWUP_BOUNCES_URL: the mailbox cannot be reached" in gone.out
+    assert "word" not in gone.out
+
+
 def test_doctor_survives_a_setting_that_cannot_be_read(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,3 +114,25 @@ def test_doctor_survives_a_setting_that_cannot_be_read(
 
     assert ran.status == 1
     assert ran.out.startswith("FAIL  settings: FOLLOWUP_PORT ")
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        pytest.param("127.0.0.1", "FOLLOWUP_PORT: port {port} on 127.0.0.1 is in use", id="taken"),
+        pytest.param("192.0.2.1", "FOLLOWUP_HOST: cannot listen on 192.0.2.1: ", id="not ours"),
+        pytest.param("no host", "FOLLOWUP_HOST: cannot listen on no host: ", id="no host"),
+    ],
+)
+def test_an_api_that_cannot_listen_names_the_setting_to_change(
+    run: Run, engine: Engine, monkeypatch: pytest.MonkeyPatch, host: str, names: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for name, value in {**WHOLE, "HOST": host, "PORT": str(port)}.items():
+            monkeypatch.setenv(PREFIX + name, value)
+
+        ran = run("api")
+
+    assert ran.status == 2
+    assert one_line(ran).startswith(f"followup: {names.format(port=port)}")

@@ -25,7 +25,7 @@ ORDER = (
 )
 DRAWN = """
              planned sending unknown accepted sent delivered undelivered failed skipped cancelled expired
-planned      -       yes     -       -        -    -         -           -      yes     yes       yes
+planned      -       yes     -       yes      yes  yes       yes         yes    yes     yes       yes
 sending      yes     -       yes     yes      yes  yes       yes         yes    -       -         yes
 unknown      yes     -       -       yes      yes  yes       yes         yes    -       -         -
 accepted     -       -       -       -        yes  yes       yes         yes    -       -         -

@@ -22,13 +22,6 @@ def day(_read_service: Service, database_url: str) -> Iterator[ClinicDay]:
         yield day
 
 
-@pytest.fixture(scope="session")
-def bytecode(pytestconfig: pytest.Config) -> Path:
-    """Kept for the next run: compiling it takes longer than all else of a start."""
-    assert pytestconfig.cache, "these tests need pytest's cacheprovider"
-    return pytestconfig.cache.mkdir("bytecode")
-
-
 @pytest.fixture
 def start(tmp_path: Path, bytecode: Path) -> Iterator[Start]:
     """Starts `followup up` with these options and settings; it ends with the test."""

@@ -13,25 +13,27 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select, update
 
 from followup.clinic import Clinic, read_clinic
+from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Channel, Lane
-from followup.domain.delivery import Status
+from followup.domain.delivery import Reason, Status
 from followup.domain.submission import Kind
-from followup.services import intake, receiving, sending, settling, working
+from followup.services import intake, receiving, sending, settling, watching, working
 from followup.services.composing import Composer
 from followup.services.links import Links
 from followup.services.planning import Planner
-from followup.services.receiving import Report, Text
+from followup.services.receiving import Text
 from followup.services.sending import Sender
-from followup.store import deliveries, leads, ledger
+from followup.store import alarms, breakers, deliveries, leads, ledger
 from followup.store.db import reading, real_now, transaction
-from followup.store.models import Decision, Delivery, Lead
+from followup.store.models import Breaker, Decision, Delivery, Lead, Task
 from followup.templates import Templates
+from followup.transports.base import Report
 from tests.schema import KEYRING
 from tests.services.recording import Recording
 
 ROOT = Path(__file__).parents[2]
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 #: Alice lives in New York, Bob in Phoenix.
 ALICE = {"name": "Alice Ames", "email": "alice@example.com", "phone": "+12125550101"}
@@ -78,6 +80,8 @@ class Desk:
         self.engine = engine
         self.provider = provider
         self.now = TUESDAY_TEN
+        #: How many messages a test has looked at.
+        self.told_before = 0
         self.planner = planner()
         self.sender = Sender(
             engine=engine,
@@ -162,6 +166,43 @@ class Desk:
         with transaction(self.engine) as session:
             session.execute(update(Delivery).where(Delivery.id == row.id).values(**values))
 
+    def watch(self, *, by_clock: bool = True) -> int:
+        """Watch over the service; how many alarms are open."""
+        caps = self.sender.caps
+        return watching.watch(self.engine, self.planner, self.now, caps=caps, by_clock=by_clock)
+
+    def alarms(self) -> list[tuple[AlarmKind, str]]:
+        """What is wrong now: each kind with its subject."""
+        with reading(self.engine) as session:
+            return [(one.kind, one.subject) for one in alarms.list_open(session)]
+
+    def tasks(self) -> list[Task]:
+        """Whom staff must call because no message got through."""
+        with reading(self.engine) as session:
+            return list(session.scalars(select(Task).order_by(Task.id)))
+
+    def breaker(self, channel: Channel) -> Breaker | None:
+        """The channel's circuit breaker; None until the channel first fails."""
+        with reading(self.engine) as session:
+            return session.get(Breaker, channel)
+
+    def pause(self, channel: Channel, **values: Any) -> None:
+        """Pause a channel as an outage would have, with the next probe a real hour away."""
+        with transaction(self.engine) as session:
+            row = breakers.lock_breaker(session, channel)
+            real = real_now(session)
+            usual = {"failures": 5, "reason": Reason.will_retry, "code": "503"}
+            times = {"paused_at": real, "probe_at": real + HOUR}
+            for name, value in (usual | times | values).items():
+                setattr(row, name, value)
+
+    def let_probe_come(self) -> None:
+        """The real seconds are over after which a paused channel is tried."""
+        with transaction(self.engine) as session:
+            over = real_now(session) - timedelta(seconds=1)
+            statement = update(Breaker).where(Breaker.paused_at.is_not(None))
+            session.execute(statement.values(probe_at=over))
+
     def let_leases_run_out(self) -> None:
         """The real minute after which a silent worker counts as lost is over."""
         with transaction(self.engine) as session:
@@ -181,6 +222,10 @@ class Desk:
         with transaction(self.engine) as session:
             return working.mark_contacted(session, lead.id, by=by, now=self.now)
 
+    def attempt(self, lead: Lead, by: str = "Ann") -> Lead:
+        with transaction(self.engine) as session:
+            return working.record_attempt(session, self.planner, lead.id, by=by, now=self.now)
+
     def reopen(self, lead: Lead) -> Lead:
         with transaction(self.engine) as session:
             return working.reopen(session, self.planner, lead.id, by="Ann", now=self.now)
@@ -190,8 +235,10 @@ class Desk:
         receiving.receive_reply(self.engine, self.planner, text, self.now)
 
     def report(self, row: Delivery, said: str, status: Status | None, code: str = "") -> bool:
-        report = Report(row.provider_id or "SM1", said, status, code)
-        return receiving.record_receipt(self.engine, row.id, report, self.now)
+        return self.take_report(row.id, Report(row.provider_id or "SM1", said, status, code))
+
+    def take_report(self, delivery_id: uuid.UUID, report: Report) -> bool:
+        return receiving.record_receipt(self.engine, self.planner, delivery_id, report, self.now)
 
     def owed(self, lead: Lead) -> int:
         """How many deliveries of the lead are planned."""

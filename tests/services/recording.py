@@ -2,11 +2,11 @@
 
 import threading
 import uuid
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
 
+from followup.domain.delivery import Status
 from followup.errors import TransportError
-from followup.transports.base import Outgoing, Trace
+from followup.transports.base import Finding, Lost, Outgoing, Report
 
 Answer = str | BaseException
 
@@ -18,7 +18,11 @@ class Recording:
         self.sent: list[Outgoing] = []
         self.answer: Callable[[Outgoing], Answer | None] = lambda _: None
         self.finding: str | TransportError | None = None
-        self.asked: list[tuple[Outgoing, datetime]] = []
+        self.asked: list[Lost] = []
+        #: The address of each question, and the ids that were said to be others'.
+        self.questions: list[tuple[str, set[str]]] = []
+        self.became: Report | TransportError | None = None
+        self.looked_up: list[str] = []
         self._lock = threading.Lock()
 
     def send(self, message: Outgoing) -> str:
@@ -29,11 +33,18 @@ class Recording:
             raise answer
         return answer or f"SM{uuid.uuid4().hex}"
 
-    def find(self, message: Outgoing, since: datetime) -> Trace | None:
-        self.asked.append((message, since))
-        if isinstance(self.finding, TransportError):
-            raise self.finding
-        return Trace(self.finding, "sent") if self.finding else None
+    def find(self, lost: Sequence[Lost], known: Collection[str] = ()) -> Sequence[Finding]:
+        self.asked += lost
+        self.questions.append((lost[0].message.to, set(known)))
+        if isinstance(self.finding, str):
+            return [Report(self.finding, "sent", Status.sent)] * len(lost)
+        return [self.finding] * len(lost)
+
+    def look_up(self, provider_id: str) -> Report | None:
+        self.looked_up.append(provider_id)
+        if isinstance(self.became, TransportError):
+            raise self.became
+        return self.became
 
     def close(self) -> None:
         """Holds nothing open."""

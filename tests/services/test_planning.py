@@ -253,3 +253,14 @@ def test_a_step_that_the_cadence_no_longer_has_plans_nothing_more(desk: Desk) ->
     desk.send()
 
     assert {row.occurrence for row in desk.rows(lead, step="reminder")} == {1}
+
+
+def test_a_lead_whose_cadence_is_gone_can_be_reopened_and_is_planned_nothing(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    desk.mark(lead)
+    before = len(desk.rows(lead))
+    desk.with_planner(Planner(clinic(), {}, KEYRING))
+
+    desk.reopen(lead)
+
+    assert len(desk.rows(lead)) == before

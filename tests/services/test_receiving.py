@@ -8,10 +8,11 @@ from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.consent import Reading, SuppressionReason
 from followup.domain.delivery import TRANSITIONS, Reason, Status
 from followup.services import receiving, working
-from followup.services.receiving import Report, Text
+from followup.services.receiving import Text
 from followup.store import consents, replies
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Delivery, Lead
+from followup.transports.base import Report
 from tests.parallel import together
 from tests.schema import KEYRING
 from tests.services.cast import (
@@ -132,14 +133,14 @@ def test_a_word_that_we_do_not_know_changes_nothing(desk: Desk) -> None:
 def test_a_receipt_of_a_delivery_that_is_not_there_changes_nothing(desk: Desk) -> None:
     report = Report("SM1", "sent", SENT)
 
-    assert not receiving.record_receipt(desk.engine, new_id(), report, TUESDAY_TEN)
+    assert not receiving.record_receipt(desk.engine, desk.planner, new_id(), report, TUESDAY_TEN)
 
 
 def test_a_receipt_of_another_message_changes_nothing(desk: Desk) -> None:
     row = texted(desk)
     report = Report("SM-of-another", "delivered", DELIVERED)
 
-    assert not receiving.record_receipt(desk.engine, row.id, report, TUESDAY_TEN)
+    assert not receiving.record_receipt(desk.engine, desk.planner, row.id, report, TUESDAY_TEN)
     assert now(desk, row).status is ACCEPTED
 
 
@@ -157,7 +158,7 @@ def test_a_callback_that_is_faster_than_the_answer_is_kept(desk: Desk) -> None:
 
     def deliver_first(_: object) -> str:
         report = Report("SM0001", "delivered", DELIVERED)
-        assert receiving.record_receipt(desk.engine, row.id, report, TUESDAY_TEN)
+        assert receiving.record_receipt(desk.engine, desk.planner, row.id, report, TUESDAY_TEN)
         return "SM0001"
 
     desk.provider.answer = deliver_first
@@ -174,6 +175,30 @@ def test_a_callback_settles_an_unknown_outcome(desk: Desk) -> None:
 
     row = now(desk, row)
     assert (row.status, row.provider_id, row.ask_at) == (DELIVERED, "SM1", None)
+
+
+def test_a_callback_for_a_text_that_was_planned_again_binds_it_so_that_it_goes_once(
+    desk: Desk,
+) -> None:
+    row = texted(desk)
+    desk.change(row, status=Status.planned, provider_id=None, sent_at=None, due_at=desk.now)
+
+    assert desk.take_report(row.id, Report("SM0001", "delivered", DELIVERED))
+    desk.send(Lane.ack)
+
+    found = now(desk, row)
+    assert (found.status, found.provider_id, found.sent_at) == (DELIVERED, "SM0001", desk.now)
+    assert len(desk.provider.to(NUMBER)) == 1
+
+
+def test_a_callback_for_a_text_that_was_never_handed_over_is_not_believed(desk: Desk) -> None:
+    desk.submit(ALICE)
+    (row,) = desk.rows(step="acknowledgement", channel=Channel.sms)
+
+    assert not desk.take_report(row.id, Report("SM0001", "delivered", DELIVERED))
+
+    desk.send(Lane.ack)
+    assert len(desk.provider.to(NUMBER)) == 1
 
 
 def test_a_reply_is_kept_with_the_lead_that_waits(desk: Desk) -> None:

@@ -92,6 +92,7 @@ def test_the_whole_lead_shows_what_came_in_was_agreed_sent_or_not_done_and_said(
         "consents": 2,
         "deliveries": len(rows),
         "decisions": 8,
+        "next": 0,
         "actions": 1,
         "replies": 1,
     }

@@ -1,5 +1,6 @@
 """What is due is claimed and committed, assessed at that moment, sent once, and recorded."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -124,7 +125,7 @@ def test_the_claim_is_committed_before_the_provider_is_called(desk: Desk) -> Non
         ),
         pytest.param(
             ConfigurationFailure("no account", "20003"),
-            *(Status.planned, Reason.channel_broken, 5 * MINUTE, 0),
+            *(Status.planned, Reason.channel_broken, MINUTE, 0),
             id="the channel's configuration burns no attempt",
         ),
         pytest.param(
@@ -281,7 +282,7 @@ def test_an_outcome_that_comes_after_the_rescue_changes_nothing(desk: Desk) -> N
 
 
 def test_a_process_that_was_frozen_gives_back_what_it_claimed(desk: Desk) -> None:
-    lead = desk.submit(ALICE)
+    lead = desk.submit({**ALICE, "email": None})
     ticks = chain(repeat(0, 3), repeat(21))
     desk.sender = replace(desk.sender, monotonic=lambda: float(next(ticks)))
 
@@ -615,13 +616,16 @@ def test_a_transport_that_is_missing_gives_back(desk: Desk) -> None:
     assert (row.status, row.reason) == (Status.planned, Reason.returned)
 
 
-def test_the_clock_is_asked_for_each_batch(desk: Desk) -> None:
+def test_the_clock_is_asked_before_the_calls_and_after(desk: Desk) -> None:
     lead = desk.submit(ALICE)
-    instants = iter([TUESDAY_TEN, TUESDAY_TEN + timedelta(seconds=3)])
+    seconds = itertools.count()
 
     def clock() -> datetime:
-        return next(instants)
+        return TUESDAY_TEN + timedelta(seconds=next(seconds))
 
     sending.send_due(desk.sender, Lane.ack, clock)
 
-    assert text_of(desk, lead).sent_at == TUESDAY_TEN + timedelta(seconds=3)
+    text = text_of(desk, lead)
+    assert text.attempted_at is not None
+    assert text.sent_at is not None
+    assert TUESDAY_TEN < text.attempted_at < text.sent_at

@@ -58,9 +58,9 @@ def test_a_text_that_the_provider_has_is_bound(desk: Desk) -> None:
 
     row = ask(desk, row)
 
-    assert (row.status, row.provider_id, row.reason) == (Status.accepted, "SM0001", None)
+    assert (row.status, row.provider_id, row.reason) == (Status.sent, "SM0001", None)
     assert (row.ask_at, row.sent_at) == (None, TUESDAY_TEN)
-    assert desk.decisions(row)[-1].status is Status.accepted
+    assert desk.decisions(row)[-1].status is Status.sent
     desk.send(Lane.ack)
     assert sent(desk, row) == 1
 
@@ -68,9 +68,10 @@ def test_a_text_that_the_provider_has_is_bound(desk: Desk) -> None:
 def test_the_provider_is_asked_for_that_message_since_the_attempt(desk: Desk) -> None:
     row = ask(desk, lose(desk, Channel.sms))
 
-    ((message, since),) = desk.provider.asked
+    (lost,) = desk.provider.asked
+    message = lost.message
     assert (message.to, message.text, message.delivery_id) == (row.recipient, row.body, row.id)
-    assert TUESDAY_TEN - 2 * MINUTE <= since <= TUESDAY_TEN
+    assert TUESDAY_TEN - 2 * MINUTE <= lost.since <= TUESDAY_TEN
 
 
 def test_a_text_that_is_absent_once_is_asked_about_again(desk: Desk) -> None:
@@ -123,7 +124,7 @@ def test_a_text_that_is_found_late_is_bound_all_the_same(desk: Desk) -> None:
     desk.now += HOUR
     desk.provider.finding = "SM0001"
 
-    assert ask(desk, row).status is Status.accepted
+    assert ask(desk, row).status is Status.sent
 
 
 def test_a_listing_that_fails_proves_nothing(desk: Desk) -> None:
@@ -213,3 +214,32 @@ def test_the_second_asking_comes_minutes_after_the_first(desk: Desk) -> None:
     assert row.ask_at - first > timedelta(minutes=2)
     desk.settle()
     assert len(desk.provider.asked) == 1
+
+
+def test_all_that_went_to_one_number_is_asked_about_at_once(desk: Desk) -> None:
+    """A number of the staff may have hundreds of them, and each question lists them all."""
+    for one in range(12):
+        desk.submit({**ALICE, "name": f"Alice {one}", "email": f"alice{one}@example.com"})
+    desk.provider.answer = lambda _: LOST
+    desk.send(Lane.staff)
+    (number,) = {row.recipient for row in desk.rows(lane=Lane.staff, channel=Channel.sms)}
+
+    desk.let_asking_come()
+    desk.settle()
+
+    assert [lost.message.to for lost in desk.provider.asked].count(number) == 12
+    questions = [to for to, _ in desk.provider.questions].count(number)
+    assert questions <= 2, "one in each batch of sixteen"
+
+
+def test_what_the_provider_calls_another_of_ours_does_not_answer_for_this_one(desk: Desk) -> None:
+    desk.submit(ALICE)
+    desk.submit({**ALICE, "name": "Bob", "email": "bob@example.com"})
+    desk.provider.answer = lambda message: LOST if desk.provider.to(message.to)[1:] else None
+    desk.send(Lane.staff)
+    (known,) = desk.rows(lane=Lane.staff, channel=Channel.sms, status=Status.accepted)
+
+    desk.let_asking_come()
+    desk.settle()
+
+    assert (known.recipient, {known.provider_id}) in desk.provider.questions

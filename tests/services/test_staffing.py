@@ -3,13 +3,17 @@
 import pytest
 from sqlalchemy import Engine, text
 
+from followup.domain.alarm import AlarmKind
+from followup.domain.cadence import Lane
+from followup.domain.delivery import Reason, Status
 from followup.errors import Conflict, Invalid, NotFound
 from followup.services import staffing
+from followup.services.alarming import tell_staff
 from followup.services.staffing import Credential, StaffRole
 from followup.store import people
 from followup.store.db import reading, transaction
 from tests.schema import KEYRING
-from tests.services.cast import TUESDAY_TEN
+from tests.services.cast import ALICE, FRONT_DESK, FRONT_DESK_PHONE, HOUR, TUESDAY_TEN, Desk
 
 
 def add(engine: Engine, name: str = "Ann Lee", **changes: str) -> Credential:
@@ -106,3 +110,64 @@ def test_who_is_disabled_may_not_act_nor_get_a_new_token(engine: Engine) -> None
 def test_a_name_that_nobody_has_is_not_found(engine: Engine) -> None:
     with pytest.raises(NotFound, match="Nobody"), transaction(engine) as session:
         staffing.disable(session, "Nobody", TUESDAY_TEN)
+
+
+# What was planned for a person who leaves.
+
+ANN = {"email": "ann@example.com", "phone": "+19495550121"}
+
+
+def leave(engine: Engine, name: str) -> None:
+    with transaction(engine) as session:
+        staffing.disable(session, name, TUESDAY_TEN)
+
+
+def test_who_is_disabled_is_told_nothing_that_was_planned(desk: Desk) -> None:
+    add(desk.engine, **ANN)
+    desk.submit(ALICE)
+    planned = desk.rows(recipient_name="Ann Lee")
+    assert {row.recipient for row in planned} == set(ANN.values())
+
+    leave(desk.engine, "Ann Lee")
+    desk.now += HOUR
+    desk.send()
+
+    left = desk.rows(recipient_name="Ann Lee")
+    assert {(row.status, row.reason) for row in left} == {(Status.cancelled, Reason.staff_left)}
+    assert not {message.to for message in desk.provider.sent} & set(ANN.values())
+
+
+def test_an_alarm_is_not_told_to_who_is_disabled(desk: Desk) -> None:
+    add(desk.engine, **ANN)
+    site = desk.planner.clinic.site(None)
+    facts = {"count": 1, "references": ["K7Q4"]}
+    with transaction(desk.engine) as session:
+        tell_staff(session, desk.planner, AlarmKind.unreached, site, desk.now, facts)
+
+    leave(desk.engine, "Ann Lee")
+    desk.send(Lane.staff)
+
+    assert {message.to for message in desk.provider.sent} == {FRONT_DESK, FRONT_DESK_PHONE}
+
+
+def test_what_a_person_was_sent_before_leaving_stays_as_it_was(desk: Desk) -> None:
+    add(desk.engine, **ANN)
+    lead = desk.submit(ALICE)
+    desk.send(Lane.staff)
+
+    leave(desk.engine, "Ann Lee")
+
+    sent = desk.rows(lead, recipient_name="Ann Lee", lane=Lane.staff)
+    assert {row.status for row in sent} == {Status.accepted}
+
+
+def test_when_one_leaves_the_others_and_the_patient_are_told_as_before(desk: Desk) -> None:
+    add(desk.engine, **ANN)
+    add(desk.engine, "Ben", email="ben@example.com")
+    lead = desk.submit(ALICE)
+
+    leave(desk.engine, "Ann Lee")
+
+    others = [row for row in desk.rows(lead) if row.recipient_name != "Ann Lee"]
+    assert {row.recipient_name for row in others} == {None, "Ben", "Front desk"}
+    assert {row.status for row in others} == {Status.planned}

@@ -92,6 +92,16 @@ def test_lifting_ends_suppressions_of_that_reason_alone(session: Session) -> Non
     assert [row.lifted_at for row in rows] == [TUESDAY_TEN, None]
 
 
+def test_lifting_one_reason_leaves_the_others_of_the_same_address(session: Session) -> None:
+    consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
+    consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN)
+    assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: OPTED_OUT}
+
+    consents.lift(session, Channel.sms, [ALICE], OPTED_OUT, TUESDAY_TEN)
+
+    assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: UNREACHABLE}
+
+
 def test_what_was_lifted_can_be_suppressed_again(session: Session) -> None:
     consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
     consents.lift(session, Channel.sms, [ALICE], OPTED_OUT, TUESDAY_TEN)

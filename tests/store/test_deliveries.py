@@ -39,7 +39,7 @@ def take(engine: Engine, limit: int = 4) -> list[uuid.UUID]:
     taken: list[uuid.UUID] = []
     while True:
         with transaction(engine) as session:
-            rows = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, limit)
+            rows = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, limit, Channel.sms)
             for row in rows:
                 row.status = Status.sending
         if not rows:
@@ -114,7 +114,7 @@ def test_only_what_is_planned_and_due_in_the_lane_is_claimed(
     add_delivery(session, add_lead(session), **changes)
 
     session.expire_all()
-    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 16)
+    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 16, Channel.sms)
 
     assert bool(claimed) is is_due
 
@@ -125,7 +125,7 @@ def test_the_most_overdue_is_claimed_first(session: Session) -> None:
         add_delivery(session, lead, due_at=TUESDAY_TEN - late * MINUTE)
 
     session.expire_all()
-    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 2)
+    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 2, Channel.sms)
 
     assert [TUESDAY_TEN - row.due_at for row in claimed] == [3 * MINUTE, 2 * MINUTE]
 
@@ -148,7 +148,7 @@ def test_cancelling_waits_for_a_claim_in_progress(engine: Engine) -> None:
             return count, deliveries.list_in_flight(session, lead.id)
 
     with transaction(engine) as claiming:
-        rows = deliveries.claim_due(claiming, Lane.ack, TUESDAY_TEN, 2)
+        rows = deliveries.claim_due(claiming, Lane.ack, TUESDAY_TEN, 2, Channel.sms)
         with meanwhile(cancel) as cancelling:
             until_blocked(engine, cancelling)
             assert not cancelling.done()

@@ -9,12 +9,18 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, Select, inspect, literal_column, select, text
+from sqlalchemy import table as sa_table
 
+from followup.domain.alarm import AlarmKind
+from followup.domain.cadence import Audience
+from followup.domain.delivery import Status
 from followup.errors import Misconfigured
-from followup.store.db import make_engine, migrate, missing_migrations
-from followup.store.models import Base
+from followup.store import alarms, deliveries, ledger
+from followup.store.db import make_engine, migrate, missing_migrations, reading, transaction
+from followup.store.models import Base, Decision, Delivery, Lead
 from tests.schema import KEYRING
+from tests.store.rows import TUESDAY_TEN, add_delivery, add_lead, add_submission, row_for
 from tests.store.writing import here_and_in_a_process, migrate_database
 
 TABLES = frozenset(Base.metadata.tables)
@@ -31,13 +37,17 @@ def tables_of(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names()) - {"alembic_version"}
 
 
-def downgrade(engine: Engine) -> None:
+def configuration(engine: Engine) -> Config:
     config = Config()
     config.set_main_option(
         "script_location", str(resources.files("followup.store").joinpath("migrations"))
     )
     config.attributes["engine"] = engine
-    command.downgrade(config, "base")
+    return config
+
+
+def downgrade(engine: Engine, revision: str = "base") -> None:
+    command.downgrade(configuration(engine), revision)
 
 
 def differences(engine: Engine) -> list[Any]:
@@ -73,7 +83,7 @@ def test_partial_indexes_are_partial(empty: Engine) -> None:
     with empty.connect() as connection:
         definitions = [one for one in connection.execute(text(query)).scalars() if one]
 
-    assert sum("WHERE" in one for one in definitions) == 5
+    assert sum("WHERE" in one for one in definitions) == 9
 
 
 def test_a_schema_that_is_too_old_is_noticed(empty: Engine) -> None:
@@ -104,3 +114,93 @@ def test_migrating_an_unreachable_database_names_the_setting() -> None:
         migrate(engine)
 
     engine.dispose()
+
+
+# Rows that were there before a migration are there after it, and after it is taken back.
+
+OLD_TABLES = ("leads", "deliveries", "decisions", "submissions")
+#: Of the newest revision, what the one before does not have.
+NEW_COLUMNS = {"alarm_id", "times", "last_at"}
+
+
+def write_old_rows(engine: Engine) -> None:
+    """A lead with a delivery and its decision, as the first revision wrote them."""
+    with transaction(engine) as session:
+        lead = add_lead(session)
+        add_submission(session)
+        delivery = add_delivery(session, lead, status=Status.accepted, sent_at=TUESDAY_TEN)
+        ledger.add_decision(
+            session,
+            lead_id=lead.id,
+            delivery_id=delivery.id,
+            at=TUESDAY_TEN,
+            status=Status.accepted,
+            facts={"consent": True},
+        )
+
+
+def rows_of(engine: Engine, table: str) -> list[dict[str, Any]]:
+    """As the database has them, without what only the newest revision knows."""
+    everything: Select[Any] = select(literal_column("*")).select_from(sa_table(table))
+    with engine.connect() as connection:
+        found = connection.execute(everything).mappings()
+        return [
+            {name: str(value) for name, value in row.items() if name not in NEW_COLUMNS}
+            for row in found
+        ]
+
+
+def old_rows(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    return {table: rows_of(engine, table) for table in OLD_TABLES}
+
+
+def test_rows_survive_the_way_down_and_up_again(empty: Engine) -> None:
+    migrate(empty)
+    write_old_rows(empty)
+    before = old_rows(empty)
+    assert all(before.values())
+
+    downgrade(empty, "0001")
+    assert missing_migrations(empty)
+    assert old_rows(empty) == before
+
+    migrate(empty)
+    assert old_rows(empty) == before
+    with reading(empty) as session:
+        (decision,) = session.scalars(select(Decision))
+        (delivery,) = session.scalars(select(Delivery))
+    assert (decision.times, decision.last_at) == (1, None)
+    assert (delivery.alarm_id, delivery.status) == (None, Status.accepted)
+    assert delivery.recipient == "+12125550101"
+
+
+def test_the_way_down_takes_what_was_told_of_alarms_and_nothing_else(empty: Engine) -> None:
+    migrate(empty)
+    write_old_rows(empty)
+    before = old_rows(empty)
+    with transaction(empty) as session:
+        alarm = alarms.add_past_alarm(session, AlarmKind.unreached, "", TUESDAY_TEN, {})
+        (lead,) = session.scalars(select(Lead))
+        row = row_for(lead, lead_id=None, alarm_id=alarm.id, audience=Audience.staff)
+        deliveries.plan(session, [row])
+        (told,) = alarms.list_told(session, alarm.id)
+        ledger.add_decision(
+            session, lead_id=None, delivery_id=told.id, at=TUESDAY_TEN, status=Status.sending
+        )
+
+    downgrade(empty, "0001")
+
+    assert old_rows(empty) == before
+
+
+def test_after_the_way_down_and_up_planning_twice_still_plans_once(empty: Engine) -> None:
+    migrate(empty)
+    write_old_rows(empty)
+    downgrade(empty, "0001")
+    migrate(empty)
+
+    assert differences(empty) == []
+    with transaction(empty) as session:
+        (lead,) = session.scalars(select(Lead))
+        assert deliveries.plan(session, [row_for(lead)]) == 0
+        assert deliveries.plan(session, [row_for(lead, occurrence=2)]) == 1

@@ -67,7 +67,8 @@ def test_the_shipped_cadences_remind_as_promised(shipped: Path, name: str) -> No
                      ":5: step reminder: channels[1]: expected 'email' or 'sms', got 'fax'",
                      id="unknown channel"),
         pytest.param('["email", "sms"]', '["sms", "sms"]',
-                     ":2: step reminder: channels: expected each channel once", id="channel twice"),
+                     ":2: step reminder: channels and fallback: expected each channel once",
+                     id="channel twice"),
         pytest.param('["email", "sms"]', "[]", ":5: step reminder: channels: expected",
                      id="no channel"),
         pytest.param('"5m"', '"soon"', ':8: step reminder: after[0]: expected a duration such as',
@@ -107,3 +108,63 @@ def test_two_steps_cannot_have_one_name(tmp_path: Path) -> None:
 
     with pytest.raises(Refused, match="step reminder: name: expected a different one"):
         read_cadence(_file(tmp_path, twice))
+
+
+# Channels that are tried when none of the others reached the patient.
+
+FALLBACK = """\
+version = 1
+[[steps]]
+name = "acknowledgement"
+audience = "patient"
+channels = ["sms"]
+fallback = ["email"]
+lane = "ack"
+after = ["0m"]
+expires = { sms = "30m", email = "12h" }
+"""
+
+
+def test_a_fallback_is_read_and_has_a_life_of_its_own(tmp_path: Path) -> None:
+    (step,) = read_cadence(_file(tmp_path, FALLBACK)).steps
+
+    assert (step.channels, step.fallback) == ((Channel.sms,), (Channel.email,))
+    assert step.every_channel == (Channel.sms, Channel.email)
+    assert step.expires == {Channel.sms: timedelta(minutes=30), Channel.email: timedelta(hours=12)}
+
+
+def test_a_step_without_a_fallback_has_none(tmp_path: Path) -> None:
+    (step,) = read_cadence(_file(tmp_path, STEP)).steps
+
+    assert step.fallback == ()
+    assert step.every_channel == step.channels
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param('fallback = ["email"]', 'fallback = ["sms"]',
+                     ":2: step acknowledgement: channels and fallback: expected each channel once",
+                     id="its own channel"),
+        pytest.param('fallback = ["email"]', 'fallback = ["email", "email"]',
+                     "channels and fallback: expected each channel once", id="twice"),
+        pytest.param('fallback = ["email"]', 'fallback = ["letter"]',
+                     ":6: step acknowledgement: fallback[0]: expected 'email' or 'sms'",
+                     id="unknown channel"),
+        pytest.param('fallback = ["email"]', "",
+                     "expires and waits_for_opening: expected only the step's own channels",
+                     id="a life for a channel that is not there"),
+        pytest.param(', email = "12h"', "",
+                     "expires: expected a time for email, as the step has a last occurrence",
+                     id="a fallback that never ends"),
+        pytest.param('audience = "patient"', 'audience = "staff"',
+                     "fallback: expected only with audience = 'patient'", id="staff"),
+    ],
+)  # fmt: skip
+def test_a_wrong_fallback_is_refused(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in FALLBACK
+
+    with pytest.raises(Refused) as refused:
+        read_cadence(_file(tmp_path, FALLBACK.replace(old, new, 1)))
+
+    assert expected in str(refused.value)

@@ -120,6 +120,68 @@ def test_a_cadence_that_a_form_names_must_be_there(folder: Path, shipped_clinic:
     assert "clinic.toml names it: forms.screening.cadence" in problem.message
 
 
+def test_how_staff_are_told_of_the_services_trouble_must_be_there(
+    folder: Path, clinic: Clinic
+) -> None:
+    shutil.rmtree(folder / "alarms")
+
+    (problem,) = check_templates(folder, clinic)
+
+    assert problem.file == folder / "alarms/cadence.toml"
+    assert problem.message.startswith("is missing; it says how staff are told")
+
+
+@pytest.mark.parametrize("step", ["raised", "over"])
+def test_alarms_have_both_their_steps(folder: Path, clinic: Clinic, step: str) -> None:
+    path = folder / "alarms/cadence.toml"
+    path.write_text(path.read_text().replace(f'name = "{step}"', 'name = "other"'))
+    for wording in (folder / "alarms").glob(f"{step}.*"):
+        wording.rename(wording.with_name(wording.name.replace(step, "other", 1)))
+
+    (problem,) = check_templates(folder, clinic)
+
+    assert (problem.file, problem.message) == (path, f"expected a step {step!r}")
+
+
+@pytest.mark.parametrize("name", ["reference", "waiting", "link", "first_name", "when"])
+@pytest.mark.parametrize("file", ["raised.email.en.md", "raised.sms.en.txt", "over.email.en.md"])
+def test_an_alarm_may_say_nothing_of_a_lead(
+    folder: Path, clinic: Clinic, file: str, name: str
+) -> None:
+    path = folder / "alarms" / file
+    path.write_text(f"{path.read_text()}{{{{ {name} }}}}\n")
+
+    problems = check_templates(folder, clinic)
+
+    assert {problem.file for problem in problems} == {path}
+    assert any(repr(name) in problem.message for problem in problems)
+
+
+def test_an_alert_about_a_lead_may_say_nothing_of_alarms(folder: Path, clinic: Clinic) -> None:
+    path = folder / "contact/alert.email.en.md"
+    path.write_text(f"{path.read_text()}{{{{ alarm }}}}\n")
+
+    (problem,) = check_templates(folder, clinic)
+
+    assert problem.file == path
+    assert "'alarm'" in problem.message
+
+
+def test_a_fallback_needs_its_wording(folder: Path, clinic: Clinic) -> None:
+    path = folder / "contact/cadence.toml"
+    by_text = path.read_text().replace(
+        'channels = ["email", "sms"]', 'channels = ["sms"]\nfallback = ["email"]', 1
+    )
+    path.write_text(by_text)
+    assert check_templates(folder, clinic) == []
+
+    missing = folder / "contact/acknowledgement.email.en.md"
+    missing.unlink()
+
+    (problem,) = check_templates(folder, clinic)
+    assert problem.file == missing
+
+
 @pytest.mark.parametrize(
     ("file", "expected"),
     [

@@ -1,6 +1,7 @@
 """A wire between a transport and the sandbox that counts its connections and can be cut."""
 
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -8,10 +9,12 @@ from typing import Self
 
 
 class Relay:
-    """Passes bytes on, in both directions, from a port of its own to `target`."""
+    """Passes bytes on, in both directions, from a port of its own to `target`; with `tls`, that
+    port speaks it, and the target does not."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -49,6 +52,8 @@ class Relay:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self._tls is not None:
+                    near = self._tls.wrap_socket(near, server_side=True)
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self.connections += 1
                 self._ends += [near, far]

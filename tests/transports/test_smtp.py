@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from followup.errors import (
+    ChannelFailure,
     ConfigurationFailure,
     OutcomeUnknown,
     PermanentFailure,
@@ -24,7 +25,7 @@ from followup.errors import (
 )
 from followup.sandbox.mail import MailDoor
 from followup.sandbox.server import Sandbox
-from followup.transports.base import CALL_LIMIT, Outgoing
+from followup.transports.base import CALL_LIMIT, Lost, Outgoing
 from followup.transports.smtp import GREYLISTING, Limits, Server, SmtpTransport
 from tests.servers import find_free_port
 from tests.transports.certificates import believing, make_certificate, server_side
@@ -40,7 +41,7 @@ BRIEF = timedelta(seconds=0.4)
 SHORT_UNTIL_DOT = Limits(until_dot=BRIEF)
 SHORT_AFTER_DOT = Limits(after_dot=BRIEF)
 CONFIGURATION, PERMANENT = ConfigurationFailure, PermanentFailure
-TEMPORARY, UNKNOWN = TemporaryFailure, OutcomeUnknown
+TEMPORARY, CHANNEL, UNKNOWN = TemporaryFailure, ChannelFailure, OutcomeUnknown
 
 
 def mail(**fields: Any) -> Outgoing:
@@ -96,6 +97,16 @@ def test_a_mail_is_taken_once_with_the_message_id_that_was_planned(
     assert parsedate_to_datetime(taken.headers["Date"]) == LEFT_AT
 
 
+def test_a_mail_names_its_delivery_where_a_relay_replaces_the_message_id(
+    sandbox: Sandbox, smtp: SmtpTransport
+) -> None:
+    message = mail()
+    smtp.send(message)
+
+    (taken,) = sandbox.messages()
+    assert taken.headers["X-PM-Metadata-delivery"] == str(message.delivery_id)
+
+
 def test_replies_go_to_the_staffed_inbox(sandbox: Sandbox) -> None:
     with transport_to(sandbox.smtp_url, reply_to="front-desk@example.com") as transport:
         transport.send(mail())
@@ -115,10 +126,10 @@ def test_sent_again_it_is_the_same_message_for_the_receiver(
 @pytest.mark.parametrize(
     ("script", "outcome", "code", "suppress", "wait"),
     [
-        ("banner_421", TEMPORARY, "421", None, None),
-        ("banner_554", TEMPORARY, "554", None, None),
-        ("helo_421", TEMPORARY, "421", None, None),
-        ("mail_451", TEMPORARY, "451 4.3.0", None, None),
+        ("banner_421", CHANNEL, "421", None, None),
+        ("banner_554", CHANNEL, "554", None, None),
+        ("helo_421", CHANNEL, "421", None, None),
+        ("mail_451", CHANNEL, "451 4.3.0", None, None),
         ("mail_550", CONFIGURATION, "550 5.1.1", None, None),
         ("mail_550_5.7.1", CONFIGURATION, "550 5.7.1", None, None),
         ("mail_530_5.7.0", CONFIGURATION, "530 5.7.0", None, None),
@@ -139,7 +150,7 @@ def test_sent_again_it_is_the_same_message_for_the_receiver(
         ("rcpt_530_5.7.0", CONFIGURATION, "530 5.7.0", None, None),
         ("rcpt_503_5.5.1", CONFIGURATION, "503 5.5.1", None, None),
         ("data_451", TEMPORARY, "451 4.3.0", None, None),
-        ("data_421_4.3.2", TEMPORARY, "421 4.3.2", None, None),
+        ("data_421_4.3.2", CHANNEL, "421 4.3.2", None, None),
         ("data_552_5.2.2", TEMPORARY, "552 5.2.2", None, None),
         ("data_552_5.3.4", PERMANENT, "552 5.3.4", None, None),
         ("data_554_5.7.1", PERMANENT, "554 5.7.1", None, None),
@@ -202,8 +213,8 @@ UNTIL_DOT = (*HELLO, "250 ok", "250 ok", "354 go on")
         ((*HELLO, "550 5.1.1x is no code"), CONFIGURATION, None),
         ((*HELLO, "250 ok", "250 ok", "451 not now"), TEMPORARY, None),
         ((*HELLO, "250 ok", "250 ok", "554 no"), PERMANENT, None),
-        ((*HELLO, "250 ok", "250 ok", "250 what?"), TEMPORARY, None),
-        ((*HELLO, "gibberish"), TEMPORARY, None),
+        ((*HELLO, "250 ok", "250 ok", "250 what?"), CHANNEL, None),
+        ((*HELLO, "gibberish"), CHANNEL, None),
         ((*HELLO, "250 ok", "251 will forward", "554 no"), PERMANENT, None),
         ((*UNTIL_DOT, "554 no"), PERMANENT, None),
         ((*UNTIL_DOT, "451 not now"), TEMPORARY, None),
@@ -232,14 +243,14 @@ def test_every_yes_after_the_dot_is_a_yes(answer: str) -> None:
 @pytest.mark.parametrize(
     ("script", "settings", "outcome", "taken"),
     [
-        ("drop_before_dot", {}, TEMPORARY, 0),
+        ("drop_before_dot", {}, CHANNEL, 0),
         ("drop_after_dot", {}, UNKNOWN, 1),
         ("hang_after_dot", {"seconds": 30}, UNKNOWN, 1),
-        ("slow", {"step": "banner", "seconds": 1}, TEMPORARY, 0),
-        ("slow", {"step": "helo", "seconds": 1}, TEMPORARY, 0),
-        ("slow", {"step": "mail", "seconds": 1}, TEMPORARY, 0),
-        ("slow", {"step": "rcpt", "seconds": 1}, TEMPORARY, 0),
-        ("slow", {"step": "data", "seconds": 1}, TEMPORARY, 0),
+        ("slow", {"step": "banner", "seconds": 1}, CHANNEL, 0),
+        ("slow", {"step": "helo", "seconds": 1}, CHANNEL, 0),
+        ("slow", {"step": "mail", "seconds": 1}, CHANNEL, 0),
+        ("slow", {"step": "rcpt", "seconds": 1}, CHANNEL, 0),
+        ("slow", {"step": "data", "seconds": 1}, CHANNEL, 0),
         ("slow", {"step": "dot", "seconds": 1}, UNKNOWN, 1),
     ],
     ids=lambda value: value.get("step", "") if isinstance(value, dict) else None,
@@ -262,7 +273,7 @@ def test_steps_that_are_slow_together_are_too_slow(sandbox: Sandbox) -> None:
         sandbox.mail_script("slow", step=step, seconds=0.2)
 
     with transport_to(sandbox.smtp_url, limits=SHORT_UNTIL_DOT) as transport:
-        assert type(failure_of(lambda: transport.send(mail()))) is TemporaryFailure
+        assert type(failure_of(lambda: transport.send(mail()))) is ChannelFailure
 
 
 def test_answers_within_the_limits_are_waited_for(sandbox: Sandbox) -> None:
@@ -281,13 +292,14 @@ def test_one_mail_takes_no_longer_than_a_call_may() -> None:
 
 def test_nobody_listening_means_not_sent() -> None:
     with transport_to(f"smtp://127.0.0.1:{find_free_port()}") as transport:
-        assert type(failure_of(lambda: transport.send(mail()))) is TemporaryFailure
+        assert type(failure_of(lambda: transport.send(mail()))) is ChannelFailure
 
 
 def test_a_mail_server_cannot_be_asked(smtp: SmtpTransport) -> None:
     since = datetime(2026, 11, 23, tzinfo=UTC)
 
-    assert type(failure_of(lambda: smtp.find(mail(), since))) is TemporaryFailure
+    (finding,) = smtp.find([Lost(mail(), since)])
+    assert type(finding) is TemporaryFailure
 
 
 def test_one_connection_carries_many_mails_and_survives_a_refusal(sandbox: Sandbox) -> None:
@@ -411,7 +423,7 @@ def test_a_certificate_for_another_host_gets_no_mail(
 
 @pytest.mark.parametrize(
     ("script", "outcome"),
-    [("auth_535", ConfigurationFailure), ("auth_454", TemporaryFailure)],
+    [("auth_535", ConfigurationFailure), ("auth_454", ChannelFailure)],
 )
 def test_a_login_is_refused_for_good_or_for_now(
     secure: Sandbox, certificate: Path, script: str, outcome: type[TransportError]
@@ -450,7 +462,7 @@ def test_without_starttls_no_mail_leaves_the_machine_in_clear(
     ):
         error = failure_of(lambda: transport.send(mail()))
 
-    assert type(error) in (ConfigurationFailure, TemporaryFailure)
+    assert type(error) in (ConfigurationFailure, ChannelFailure)
     assert secure.messages() == []
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from followup.domain.delivery import Status
 from followup.errors import (
+    ChannelFailure,
     ConfigurationFailure,
     OutcomeUnknown,
     PermanentFailure,
@@ -21,7 +22,7 @@ from followup.errors import (
     TransportError,
 )
 from followup.sandbox.server import Sandbox
-from followup.transports.base import Outgoing
+from followup.transports.base import Finding, Lost, Outgoing, Report
 from followup.transports.twilio import STATUSES, Account, TwilioTransport, classify
 from tests.servers import find_free_port
 from tests.transports.certificates import make_certificate, server_side
@@ -102,7 +103,7 @@ def test_a_text_dies_at_twilio_when_it_would_be_late(
 
 
 CONFIGURATION, PERMANENT = ConfigurationFailure, PermanentFailure
-TEMPORARY, UNKNOWN = TemporaryFailure, OutcomeUnknown
+CHANNEL, UNKNOWN = ChannelFailure, OutcomeUnknown
 DAY, QUARTER = timedelta(hours=24), timedelta(minutes=15)
 
 
@@ -112,16 +113,16 @@ DAY, QUARTER = timedelta(hours=24), timedelta(minutes=15)
         (10001, 400, CONFIGURATION, None, None),
         (20003, 401, CONFIGURATION, None, None),
         (20404, 404, CONFIGURATION, None, None),
-        (20429, 429, TEMPORARY, None, None),
+        (20429, 429, CHANNEL, None, None),
         (20500, 500, UNKNOWN, None, None),
-        (20503, 503, TEMPORARY, None, None),
+        (20503, 503, CHANNEL, None, None),
         (21211, 400, PERMANENT, "unreachable", None),
         (21212, 400, CONFIGURATION, None, None),
         (21408, 400, PERMANENT, None, None),
         (21606, 400, CONFIGURATION, None, None),
         (21608, 400, CONFIGURATION, None, None),
         (21610, 400, PERMANENT, "opted_out", None),
-        (21611, 400, TEMPORARY, None, QUARTER),
+        (21611, 400, CHANNEL, None, QUARTER),
         (21612, 400, PERMANENT, None, None),
         (21614, 400, PERMANENT, "unreachable", None),
         (21617, 400, PERMANENT, None, None),
@@ -130,14 +131,14 @@ DAY, QUARTER = timedelta(hours=24), timedelta(minutes=15)
         (30030, 400, CONFIGURATION, None, None),
         (30034, 400, CONFIGURATION, None, None),
         (30450, 400, PERMANENT, None, None),
-        (63038, 429, TEMPORARY, None, DAY),
+        (63038, 429, CHANNEL, None, DAY),
         (14107, 400, PERMANENT, None, None),
         (99999, 400, PERMANENT, None, None),
         (99999, 401, CONFIGURATION, None, None),
         (99999, 403, CONFIGURATION, None, None),
-        (99999, 429, TEMPORARY, None, None),
+        (99999, 429, CHANNEL, None, None),
         (99999, 500, UNKNOWN, None, None),
-        (99999, 503, TEMPORARY, None, None),
+        (99999, 503, CHANNEL, None, None),
         (99999, 599, UNKNOWN, None, None),
     ],
 )
@@ -164,8 +165,8 @@ def test_each_error_has_its_class(
 @pytest.mark.parametrize(
     ("script", "settings", "outcome", "taken"),
     [
-        ("throttle", {}, TEMPORARY, 0),
-        ("unavailable", {}, TEMPORARY, 0),
+        ("throttle", {}, CHANNEL, 0),
+        ("unavailable", {}, CHANNEL, 0),
         ("500", {}, UNKNOWN, 0),
         ("accept_then_500", {}, UNKNOWN, 1),
         ("502_html", {}, UNKNOWN, 0),
@@ -238,7 +239,7 @@ def test_wrong_credentials_are_the_operators_to_mend(sandbox: Sandbox) -> None:
 
 def test_nobody_listening_means_not_sent() -> None:
     with transport_to(f"http://127.0.0.1:{find_free_port()}") as transport:
-        assert type(failure_of(lambda: transport.send(text()))) is TemporaryFailure
+        assert type(failure_of(lambda: transport.send(text()))) is ChannelFailure
 
 
 def test_a_connection_that_nobody_accepts_means_not_sent() -> None:
@@ -248,7 +249,7 @@ def test_a_connection_that_nobody_accepts_means_not_sent() -> None:
         with socket.create_connection(full.getsockname()):
             url = f"http://127.0.0.1:{full.getsockname()[1]}"
             with transport_to(url, call_timeout=SHORT) as transport:
-                assert type(failure_of(lambda: transport.send(text()))) is TemporaryFailure
+                assert type(failure_of(lambda: transport.send(text()))) is ChannelFailure
 
 
 @contextmanager
@@ -275,7 +276,7 @@ def tls_server(certificate: Path, after_handshake: bytes) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("is_trusted", "outcome"),
-    [(False, TemporaryFailure), (True, OutcomeUnknown)],
+    [(False, ChannelFailure), (True, OutcomeUnknown)],
     ids=["before the request", "after the request"],
 )
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -326,14 +327,19 @@ def _url(relay: Relay) -> str:
     return f"http://127.0.0.1:{relay.port}"
 
 
+def find(transport: TwilioTransport, lost: Outgoing, since: datetime) -> Finding:
+    (finding,) = transport.find([Lost(lost, since)])
+    return finding
+
+
 def test_a_text_whose_answer_was_lost_is_found(sandbox: Sandbox, twilio: TwilioTransport) -> None:
     sandbox.script("accept_then_drop")
     failure_of(lambda: twilio.send(text("Hello")))
     sandbox.settle()
 
-    trace = twilio.find(text("Hello"), since=LONG_AGO)
+    trace = find(twilio, text("Hello"), LONG_AGO)
 
-    assert trace is not None
+    assert isinstance(trace, Report)
     assert (trace.provider_id, trace.status) == (sandbox.messages()[0].id, "delivered")
 
 
@@ -351,17 +357,17 @@ def test_what_is_not_this_very_text_is_absent(
 ) -> None:
     twilio.send(text("Hello"))
 
-    assert twilio.find(asked, since=since) is None
+    assert find(twilio, asked, since) is None
 
 
 def test_an_account_without_texts_knows_nothing_of_ours(twilio: TwilioTransport) -> None:
-    assert twilio.find(text(), since=LONG_AGO) is None
+    assert find(twilio, text(), LONG_AGO) is None
 
 
 def test_a_patients_own_words_are_not_our_text(sandbox: Sandbox, twilio: TwilioTransport) -> None:
     sandbox.reply(ALICE, "Hello", to=CLINIC)
 
-    assert twilio.find(text("Hello", to=CLINIC), since=LONG_AGO) is None
+    assert find(twilio, text("Hello", to=CLINIC), LONG_AGO) is None
 
 
 def test_punctuation_that_smart_encoding_replaced_hides_nothing(
@@ -369,7 +375,7 @@ def test_punctuation_that_smart_encoding_replaced_hides_nothing(
 ) -> None:
     twilio.send(text("We'll call - soon..."))
 
-    assert twilio.find(text("We\u2019ll call \u2013 soon\u2026"), since=LONG_AGO) is not None
+    assert find(twilio, text("We\u2019ll call \u2013 soon\u2026"), LONG_AGO) is not None
 
 
 def test_an_account_that_hides_its_texts_cannot_say_that_one_was_not_sent(
@@ -380,21 +386,51 @@ def test_an_account_that_hides_its_texts_cannot_say_that_one_was_not_sent(
 
     with transport_to(sandbox.url) as transport:
         failure_of(lambda: transport.send(text()))
-        error = failure_of(lambda: transport.find(text(), since=LONG_AGO))
+        error = find(transport, text(), LONG_AGO)
 
     assert type(error) is TemporaryFailure
     assert len(sandbox.messages()) == 1
 
 
-def test_a_text_is_found_on_a_later_page(sandbox: Sandbox, twilio: TwilioTransport) -> None:
+def test_a_text_is_found_on_a_later_page(
+    sandbox: Sandbox, twilio: TwilioTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("followup.transports.twilio.PAGE", 50)
     sid = twilio.send(text("the first of many"))
     for number in range(110):
         twilio.send(text(f"number {number}"))
 
-    trace = twilio.find(text("the first of many"), since=LONG_AGO)
+    trace = find(twilio, text("the first of many"), LONG_AGO)
 
-    assert trace is not None
+    assert isinstance(trace, Report)
     assert trace.provider_id == sid
+
+
+def lost(body: str) -> Lost:
+    return Lost(text(body, delivery_id=uuid.uuid4()), LONG_AGO)
+
+
+def test_many_texts_to_one_number_are_looked_for_in_one_listing(
+    sandbox: Sandbox, twilio: TwilioTransport
+) -> None:
+    sids = [twilio.send(text(f"number {number}")) for number in range(16)]
+
+    findings = twilio.find([lost(f"number {number}") for number in range(20)])
+
+    found = [one.provider_id if isinstance(one, Report) else one for one in findings]
+    assert found == [*sids, None, None, None, None]
+
+
+def test_one_text_at_twilio_answers_for_one_of_ours(twilio: TwilioTransport) -> None:
+    sids = {twilio.send(text("Hello")) for _ in range(2)}
+    asked = [lost("Hello"), lost("Hello")]
+
+    both = {one.provider_id for one in twilio.find(asked) if isinstance(one, Report)}
+    assert both == sids
+    assert twilio.find(asked, known=sids) == [None, None]
+    (only, none) = twilio.find(asked, known={min(sids)})
+    assert isinstance(only, Report)
+    assert (only.provider_id, none) == (max(sids), None)
 
 
 def test_of_too_many_texts_nobody_can_tell(
@@ -404,15 +440,15 @@ def test_of_too_many_texts_nobody_can_tell(
     for number in range(6):
         twilio.send(text(f"number {number}"))
 
-    assert type(failure_of(lambda: twilio.find(text("lost"), LONG_AGO))) is TemporaryFailure
-    assert twilio.find(text("lost"), since=datetime(2100, 1, 1, tzinfo=UTC)) is None
+    assert type(find(twilio, text("lost"), LONG_AGO)) is TemporaryFailure
+    assert find(twilio, text("lost"), datetime(2100, 1, 1, tzinfo=UTC)) is None
 
 
 def test_a_listing_that_fails_does_not_say_absent(sandbox: Sandbox) -> None:
     with transport_to(f"http://127.0.0.1:{find_free_port()}") as transport:
-        assert type(failure_of(lambda: transport.find(text(), LONG_AGO))) is TemporaryFailure
+        assert type(find(transport, text(), LONG_AGO)) is TemporaryFailure
     with transport_to(sandbox.url, token="not-the-token") as transport:
-        assert type(failure_of(lambda: transport.find(text(), LONG_AGO))) is TemporaryFailure
+        assert type(find(transport, text(), LONG_AGO)) is TemporaryFailure
 
 
 def test_no_reason_holds_a_number_or_the_text(sandbox: Sandbox, twilio: TwilioTransport) -> None:

@@ -1,6 +1,6 @@
 """Whoever calls the API in these tests: a patient, staff with tokens, Twilio; and a still clock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from followup.domain.cadence import Channel, Lane
 from followup.services import intake, sending, staffing
 from followup.services.composing import Composer
 from followup.store.db import transaction
-from followup.transports.base import Outgoing, Trace
+from followup.transports.base import Finding, Lost, Outgoing, Report
 from tests.schema import ENCRYPTION_KEYS, KEYRING
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,10 @@ class Taken:
         self.messages.append(message)
         return f"SM{message.delivery_id.hex}"
 
-    def find(self, message: Outgoing, since: datetime) -> Trace | None:
+    def find(self, lost: Sequence[Lost], known: Collection[str] = ()) -> Sequence[Finding]:
+        return [None] * len(lost)
+
+    def look_up(self, provider_id: str) -> Report | None:
         return None
 
     def close(self) -> None: ...

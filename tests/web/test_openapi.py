@@ -34,6 +34,8 @@ PUBLIC = {
     # By a signature in a header.
     ("POST", "/webhooks/twilio/inbound"),
     ("POST", "/webhooks/twilio/status/{delivery_id}"),
+    # By a signature or a password, as the provider has it.
+    ("POST", "/webhooks/mail/{provider}"),
 }
 #: Only with a token of the staff.
 STAFF = {

@@ -1,49 +1,20 @@
-"""The rows. They are the entities: rules are functions over their values, elsewhere."""
+"""Rows about people: what came in, who is owed a call, what was agreed, said and done."""
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    text,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.cadence import Channel
 from followup.domain.consent import Act, SuppressionReason
-from followup.domain.delivery import Reason, Status, may_become
 from followup.domain.lead import LeadStatus, Outcome, Role
 from followup.domain.submission import Kind
 from followup.store.crypto import EncryptedJson, EncryptedText
-from followup.store.db import UtcDateTime, new_id
+from followup.store.db import new_id
+from followup.store.models.base import Base
 from followup.store.words import SubmissionStatus, Word
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: UtcDateTime,
-        uuid.UUID: Uuid(native_uuid=True),
-        str: Text,
-        dict[str, Any]: JSON,
-    }
 
 
 class Submission(Base):
@@ -58,6 +29,12 @@ class Submission(Base):
             "id",
             sqlite_where=text("status = 'accepted'"),
             postgresql_where=text("status = 'accepted'"),
+        ),
+        Index(
+            "ix_submissions_problems",
+            "id",
+            sqlite_where=text("status = 'problem'"),
+            postgresql_where=text("status = 'problem'"),
         ),
     )
 
@@ -173,112 +150,6 @@ class Suppression(Base):
     lifted_at: Mapped[datetime | None]
 
 
-class Delivery(Base):
-    """One message owed or sent to one recipient on one channel: schedule, outbox and history."""
-
-    __tablename__ = "deliveries"
-    __table_args__ = (
-        # Planning twice plans once.
-        UniqueConstraint(
-            "lead_id",
-            "episode",
-            "step",
-            "occurrence",
-            "channel",
-            "recipient_hash",
-            name="uq_deliveries_once",
-        ),
-        # The claim's question: what of this lane is due?
-        Index(
-            "ix_deliveries_due",
-            "lane",
-            "due_at",
-            "id",
-            sqlite_where=text("status = 'planned'"),
-            postgresql_where=text("status = 'planned'"),
-        ),
-        # The rescue's question: whose worker is lost?
-        Index(
-            "ix_deliveries_leased",
-            "lease_until",
-            sqlite_where=text("status = 'sending'"),
-            postgresql_where=text("status = 'sending'"),
-        ),
-        # The settling's question: which unknown outcome is to be asked about now?
-        Index(
-            "ix_deliveries_unknown",
-            "ask_at",
-            sqlite_where=text("status = 'unknown'"),
-            postgresql_where=text("status = 'unknown'"),
-        ),
-        # Whether a number had its first text.
-        Index("ix_deliveries_recipient", "recipient_hash", "channel", "sent_at"),
-    )
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    lead_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("leads.id"))
-    #: The lead's, when this was planned.
-    episode: Mapped[int] = mapped_column(Integer, default=0)
-    step: Mapped[str] = mapped_column(String(64))
-    occurrence: Mapped[int] = mapped_column(Integer)
-    audience: Mapped[Audience] = mapped_column(Word(Audience))
-    channel: Mapped[Channel] = mapped_column(Word(Channel))
-    lane: Mapped[Lane] = mapped_column(Word(Lane))
-    recipient: Mapped[str] = mapped_column(EncryptedText)
-    recipient_hash: Mapped[str] = mapped_column(String(64))
-    #: A person of the staff by name, for the link that marks the lead.
-    recipient_name: Mapped[str | None] = mapped_column(String(200))
-    status: Mapped[Status] = mapped_column(Word(Status), default=Status.planned)
-    reason: Mapped[Reason | None] = mapped_column(Word(Reason))
-    #: When the submission that this answers came in.
-    arrived_at: Mapped[datetime]
-    due_at: Mapped[datetime]
-    expires_at: Mapped[datetime | None]
-    #: The token of the worker that holds it.
-    claim: Mapped[uuid.UUID | None]
-    #: Real time of the database; past it the worker is lost.
-    lease_until: Mapped[datetime | None]
-    failures: Mapped[int] = mapped_column(Integer, default=0)
-    #: When the provider is to be asked about an unknown outcome, by real time; None: no more.
-    ask_at: Mapped[datetime | None]
-    #: How often it was asked and had no trace.
-    asked: Mapped[int] = mapped_column(Integer, default=0)
-    #: When the attempt began; the provider is asked for messages since then.
-    attempted_at: Mapped[datetime | None]
-    sent_at: Mapped[datetime | None]
-    provider_id: Mapped[str | None] = mapped_column(String(200), index=True)
-    provider_code: Mapped[str | None] = mapped_column(String(64))
-    subject: Mapped[str | None] = mapped_column(EncryptedText)
-    body: Mapped[str | None] = mapped_column(EncryptedText)
-    #: Which wording, by name and version, was rendered.
-    wording: Mapped[str | None] = mapped_column(String(120))
-
-    @validates("status")
-    def _only_forward(self, _name: str, status: Status) -> Status:
-        """A mistake of ours must not bring a delivery back to life."""
-        known: Status | None = self.status
-        if known is not None and known is not status and not may_become(known, status):
-            raise ValueError(f"a delivery that is {known} cannot become {status}")
-        return status
-
-
-class Decision(Base):
-    """The ledger's entry: this delivery was sent, postponed or skipped, then, for this reason."""
-
-    __tablename__ = "decisions"
-    __table_args__ = (Index("ix_decisions_lead", "lead_id", "at"),)
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    lead_id: Mapped[uuid.UUID]
-    delivery_id: Mapped[uuid.UUID] = mapped_column(index=True)
-    at: Mapped[datetime]
-    #: The status that the delivery took.
-    status: Mapped[Status] = mapped_column(Word(Status))
-    reason: Mapped[Reason | None] = mapped_column(Word(Reason))
-    #: What the decision was made from; no personal data.
-    facts: Mapped[dict[str, Any]]
-
-
 class Action(Base):
     """What a person of the staff did with a lead: the verb, when, by whom, and from where."""
 
@@ -305,20 +176,6 @@ class Reply(Base):
     sender_hash: Mapped[str] = mapped_column(String(64), index=True)
     body: Mapped[str] = mapped_column(EncryptedText)
     lead_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
-    received_at: Mapped[datetime]
-
-
-class Receipt(Base):
-    """The provider's report on a delivery, each once, in whatever order they came."""
-
-    __tablename__ = "receipts"
-    __table_args__ = (UniqueConstraint("provider_id", "status", "code", name="uq_receipts_once"),)
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    delivery_id: Mapped[uuid.UUID] = mapped_column(index=True)
-    provider_id: Mapped[str] = mapped_column(String(200))
-    status: Mapped[str] = mapped_column(String(32))
-    code: Mapped[str] = mapped_column(String(32), default="")
     received_at: Mapped[datetime]
 
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 
-from followup.transports.twilio import is_signed
+from followup.transports.twilio_proofs import is_signed
 
 TOKEN = "12345"
 U = "https://mycompany.com/myapp.php?foo=1&bar=2"

@@ -1,0 +1,88 @@
+"""What the operator and staff are told of the service itself, and after how long."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from followup.domain.cadence import Lane
+
+
+class AlarmKind(StrEnum):
+    """One thing that is wrong. Its subject says with which channel, lane or person."""
+
+    paused = "paused"
+    overdue = "overdue"
+    unconsumed = "unconsumed"
+    problem = "problem"
+    silent = "silent"
+    no_submission = "no_submission"
+    capped = "capped"
+    staff_unreached = "staff_unreached"
+    #: Not a state, but a list: people whom no message of ours reached.
+    unreached = "unreached"
+
+
+#: Only what has been well for that long is told to be over; until then it is the same alarm.
+CALM = timedelta(minutes=10)
+
+#: How long a due delivery may wait before that is an alarm; a retry has a due time of its own.
+OVERDUE_AFTER: Mapping[Lane, timedelta] = {
+    Lane.ack: timedelta(minutes=2),
+    Lane.staff: timedelta(minutes=5),
+    Lane.reminder: timedelta(minutes=15),
+}
+UNCONSUMED_AFTER = timedelta(minutes=2)
+#: A channel that is paused no longer than that is a blip; a wrong account is told at once.
+PAUSED_AFTER = timedelta(minutes=1)
+#: Real time. Upkeep runs every 15 seconds.
+SILENT_AFTER = timedelta(seconds=60)
+#: An address of the staff is taken for mended when nothing has come back for that long.
+UNREACHED_FOR = timedelta(days=1)
+
+#: So many references are named in one message; staff see the others on the board.
+MOST_NAMED = 20
+
+_CHANNELS = {"email": "mail", "sms": "text messages"}
+
+
+def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
+    """One sentence or two for staff: references and numbers, nothing about a person."""
+    match kind:
+        case AlarmKind.paused:
+            return _paused(subject, facts)
+        case AlarmKind.overdue:
+            return f"Messages of the lane {subject} are due and not sent."
+        case AlarmKind.unconsumed:
+            return "Submissions came in and are not worked on; nobody was acknowledged or alerted."
+        case AlarmKind.problem:
+            return "A submission could not be read and waits for somebody to look at it."
+        case AlarmKind.silent:
+            return "Nothing runs by the clock: beat, the broker or the upkeep worker is down."
+        case AlarmKind.no_submission:
+            return (
+                f"No form has come in for {facts.get('hours', 0):g} business hours. "
+                "Please try the forms on your website."
+            )
+        case AlarmKind.capped:
+            return "The hourly limit of messages is reached; further messages wait for the next."
+        case AlarmKind.staff_unreached:
+            return f"A message to {subject} of the staff came back. Please check the address."
+        case AlarmKind.unreached:
+            return _unreached(facts)
+
+
+def _paused(subject: str, facts: Mapping[str, Any]) -> str:
+    channel = _CHANNELS.get(subject, subject)
+    code = f" (code {facts['code']})" if facts.get("code") else ""
+    if facts.get("misconfigured"):
+        return f"The account or sender for {channel} is refused{code}; nothing is sent there."
+    return f"The provider for {channel} does not answer{code}; messages wait and are tried again."
+
+
+def _unreached(facts: Mapping[str, Any]) -> str:
+    references = list(facts.get("references", ()))
+    count = int(facts.get("count", len(references)))
+    more = f" and {count - len(references)} more" if count > len(references) else ""
+    people = "1 person" if count == 1 else f"{count} people"
+    return f"We could not write to {people}. Please call {', '.join(references)}{more}."

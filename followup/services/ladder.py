@@ -1,0 +1,68 @@
+"""What follows when a message does not get through: another channel, then a task for staff."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from followup.domain.alarm import AlarmKind
+from followup.domain.cadence import Audience, Lane
+from followup.domain.delivery import HOPEFUL, Reason, Status
+from followup.domain.lead import WAITING
+from followup.services.alarming import raise_alarm
+from followup.services.planning import Planner
+from followup.store import alarms, deliveries, leads
+from followup.store.db import lock_addresses
+from followup.store.models import Delivery
+
+#: Ends that leave nothing to hope for; `unknown` when nobody can be asked any more.
+LOST = frozenset({Status.failed, Status.undelivered, Status.expired, Status.unknown})
+
+
+def climb(session: Session, planner: Planner, rows: Iterable[Delivery], now: datetime) -> None:
+    """Take the next step for each delivery that has just come to an end without arriving.
+
+    A patient: the step's fallback channels, then one task "call this person" for the lead. An
+    alert to staff that expired everywhere: the same task, because nobody has heard of the lead.
+    What is skipped counts only beside one that was lost: by itself it was not to be sent.
+    """
+    ends = LOST | {Status.skipped}
+    lost = [row for row in rows if row.lead_id is not None and row.status in ends]
+    # In one order: two deliveries of a lead may fail in two transactions, and one must see both.
+    for row in sorted(lost, key=lambda row: (str(row.lead_id), str(row.id))):
+        lock_addresses(session, [row.lead_id.hex] if row.lead_id else [])
+        _climb_one(session, planner, row, now)
+
+
+def _climb_one(session: Session, planner: Planner, row: Delivery, now: datetime) -> None:
+    lead = leads.get_lead(session, row.lead_id)
+    if lead.status not in WAITING or lead.episode != row.episode:
+        return
+    if row.audience is Audience.staff and row.status in (Status.failed, Status.undelivered):
+        facts = {"channel": row.channel.value}
+        subject = row.recipient_name or "somebody"
+        raise_alarm(session, planner, AlarmKind.staff_unreached, subject, now, facts)
+    if row.audience is Audience.staff and row.lane is not Lane.staff:
+        return
+    siblings = deliveries.list_siblings(session, row)
+    if any(one.status in HOPEFUL and not _is_given_up(one) for one in siblings):
+        return
+    if row.status is Status.skipped and not any(one.status in LOST for one in siblings):
+        return
+    if row.audience is Audience.patient:
+        others = planner.fallback_rows(session, lead, row, now)
+        if deliveries.plan(session, others):
+            return
+    alarms.add_task(
+        session,
+        lead_id=lead.id,
+        episode=lead.episode,
+        delivery_id=row.id,
+        reason=row.reason or Reason.undeliverable,
+        now=now,
+    )
+
+
+def _is_given_up(row: Delivery) -> bool:
+    """Unknown for good: the provider will not be asked again."""
+    return row.status is Status.unknown and row.ask_at is None

@@ -1,0 +1,27 @@
+"""What every row is made from: names of constraints, and how Python's types are kept."""
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, MetaData, Text, Uuid
+from sqlalchemy.orm import DeclarativeBase
+
+from followup.store.db import UtcDateTime
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        uuid.UUID: Uuid(native_uuid=True),
+        str: Text,
+        dict[str, Any]: JSON,
+    }
