@@ -1,0 +1,531 @@
+"""Everything that can happen to the service, in any order, with a clock that stands still.
+
+One example is one machine over an empty database; the promises are judged after each rule, and the
+books at the end, when time has passed and everything has settled.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine, select, text, update
+
+from followup.domain.cadence import Channel, Lane
+from followup.domain.delivery import Status
+from followup.domain.lead import LeadStatus
+from followup.errors import Conflict
+from followup.services import bouncing, receiving, sending, settling, watching, working
+from followup.store.db import reading, real_now, transaction
+from followup.store.models import Base, Breaker, Delivery, Lead, Submission
+from followup.store.words import SubmissionStatus
+from followup.transports.base import Outgoing, Report
+from followup.transports.mail_events import MailEvent, MailHappening
+from followup.transports.twilio import STATUSES
+from tests.chaos import oracle
+from tests.chaos.oracle import Taken
+from tests.chaos.points import listening
+from tests.chaos.promises import Promises
+from tests.chaos.provider import Ending, Kept, Provider, WorkerLost
+from tests.services.cast import ALICE, BOB, HOUR, MINUTE, Desk, clinic
+from tests.services.recording import Recording
+
+#: Alice has a new number once, and shares the old one with Clara; Dora gives no number.
+PEOPLE: Sequence[dict[str, str]] = (
+    ALICE,
+    BOB,
+    {**ALICE, "phone": "+12125550103"},
+    {"name": "Clara Coe", "email": "clara@example.com", "phone": ALICE["phone"]},
+    {"name": "Dora Dee", "email": "dora@example.com"},
+)
+NUMBERS = (ALICE["phone"], BOB["phone"], "+12125550103")
+SECOND = timedelta(seconds=1)
+#: What a report may say of a text; its end is the provider's own affair, and stays the same.
+WORDS = ("queued", "sending", "sent", "the end", "a word of next year")
+#: What a mail's reader does who wants no more.
+UNWELCOME = (MailHappening.complained, MailHappening.unsubscribed)
+ENDS = ("delivered", "undelivered", "failed", "read")
+
+people = st.sampled_from(PEOPLE)
+mostly = st.sampled_from((True, True, False))
+lanes = st.sampled_from(Lane)
+numbers = st.sampled_from(NUMBERS)
+some = st.integers(0, 7)
+#: Deaths and lost answers more often, because most promises break there.
+endings = st.lists(
+    st.sampled_from((*Ending, Ending.lost_and_taken, Ending.dies_and_taken)), max_size=4
+)
+#: What happens while a worker stands still; mostly nothing.
+meanwhile: st.SearchStrategy[list[str]] = st.just([]) | st.lists(
+    st.sampled_from(
+        ("mark", "stop", "report", "lease runs out", "ask", "ask", "another worker", "tick", "die")
+    ),
+    max_size=4,
+)
+
+
+class OneAfterAnother(ThreadPoolExecutor):
+    """The calls of a batch in their order, so that an example goes the same way again."""
+
+    def __init__(self, run: Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]) -> None:
+        super().__init__(1)
+        self._run = run
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        return iter(self._run(fn, list(*iterables)))
+
+
+class InTurn(ThreadPoolExecutor):
+    """The channels of a lane one after the other, for the same reason; a death ends them all."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **named))
+        return future
+
+
+@dataclass
+class Pauses:
+    """What happens while a worker stands still: before its calls, and after them."""
+
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+
+
+def empty(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+        connection.execute(text("DELETE FROM status_changes"))
+
+
+class Machine(RuleBasedStateMachine):
+    """The services, the provider, and what was promised."""
+
+    engine: Engine
+    #: The one thing that is looked at; None: all.
+    judged: str | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        empty(self.engine)
+        self.desk = Desk(self.engine, Recording(), {})
+        self.provider = Provider(lambda: self.desk.now, self._begun, self._took)
+        self.promises = Promises(ZoneInfo("America/Los_Angeles"))
+        self.real = 0.0
+        self.pauses = Pauses()
+        self.unconsumed: dict[uuid.UUID, dict[str, str]] = {}
+        self.people: dict[uuid.UUID, dict[str, str]] = {}
+        self.lease_ran_out = False
+        self.desk.sender = replace(
+            self.desk.sender,
+            transports=dict.fromkeys(Channel, self.provider),
+            threads=dict.fromkeys(Lane, OneAfterAnother(self._run_batch)),
+            monotonic=lambda: self.real,
+            caps=clinic().caps,
+        )
+
+    # What a worker does, and what happens while it stands still.
+
+    def _run_batch(self, call: Callable[[Any], Any], batch: Sequence[Any]) -> list[Any]:
+        ids = [one.delivery_id for one in batch]
+        pauses, self.pauses = self.pauses, Pauses()
+        self.lease_ran_out = False
+        with reading(self.engine) as session:
+            rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
+        self.promises.claimed(rows, self.desk.now)
+        try:
+            self._stand_still(pauses.before, batch)
+            outcomes = [call(one) for one in batch]
+            self._stand_still(pauses.after, batch)
+        finally:
+            self.promises.dropped(ids)
+        if not self.lease_ran_out:
+            for delivery_id, outcome in zip(ids, outcomes, strict=True):
+                if why := getattr(outcome, "suppress", None):
+                    self.promises.heard(delivery_id, why)
+        return outcomes
+
+    def _stand_still(self, happenings: Sequence[str], batch: Sequence[Any]) -> None:
+        endings, self.provider.endings = self.provider.endings, type(self.provider.endings)()
+        for happening in happenings:
+            match happening:
+                case "mark" if batch[0].lead_id is not None:
+                    self._mark(batch[0].lead_id)
+                case "stop" if batch[0].channel is Channel.sms:
+                    self._reply(batch[0].message.to, "STOP")
+                case "report":
+                    self._report_all("sent")
+                case "lease runs out":
+                    self._lose_the_lease()
+                case "ask":
+                    # Nobody asks sooner than a minute after the lease has run out.
+                    if self.lease_ran_out:
+                        self._ask()
+                case "another worker":
+                    ran_out = self.lease_ran_out
+                    self._send(Lane.ack)
+                    self.lease_ran_out = ran_out
+                case "tick":
+                    self.desk.now += SECOND
+                case "die":
+                    raise WorkerLost
+        self.provider.endings = endings
+
+    def _lose_the_lease(self) -> None:
+        self.real += sending.LEASE.total_seconds() + 1
+        self.lease_ran_out = True
+        self.desk.let_leases_run_out()
+        self.desk.rescue()
+
+    def _begun(self, message: Outgoing) -> None:
+        self.promises.begun(message.delivery_id)
+
+    def _took(self, message: Outgoing, _ending: Ending) -> None:
+        if self.provider.kept and self.provider.kept[-1].message is message:
+            self.promises.took(message.delivery_id, self.desk.now)
+
+    def _send(self, lane: Lane) -> None:
+        with suppress(WorkerLost):
+            sending.send_due(self.desk.sender, lane, lambda: self.desk.now)
+
+    def _ask(self) -> None:
+        self.desk.let_asking_come()
+        self.desk.settle()
+        # No list shows these, so they are planned again. But their reports come before they go.
+        again = {row.id for row in self.desk.rows(status=Status.planned, channel=Channel.sms)}
+        for one in self.provider.texts():
+            if one.is_hidden and one.message.delivery_id in again:
+                self._report(one, "sent")
+
+    def _report(self, one: Kept, word: str) -> None:
+        if word == "the end":
+            one.ending = one.ending or ENDS[len(one.message.text) % len(ENDS)]
+            word = one.ending
+        report = Report(one.id, word, STATUSES.get(word))
+        self.desk.take_report(one.message.delivery_id, report)
+
+    def _report_all(self, word: str) -> None:
+        for one in self.provider.texts():
+            self._report(one, word)
+
+    def _mark(self, lead_id: uuid.UUID) -> None:
+        with suppress(Conflict), transaction(self.engine) as session:
+            marked = working.mark_contacted(session, lead_id, by="Ann", now=self.desk.now)
+        if "marked" in locals():
+            self.promises.marked(lead_id, marked.in_flight)
+
+    def _reply(self, sender: str, body: str) -> None:
+        self.desk.reply(sender, body)
+        if body == "STOP":
+            self.promises.refused(Channel.sms, sender, "opted_out")
+        if body == "START":
+            self.promises.lifted(Channel.sms, sender, "opted_out")
+            if any(lead.phone == sender for lead in self.desk.leads()):
+                self.promises.agreed(sender)
+
+    def _lead(self, number: int, *statuses: LeadStatus) -> Lead | None:
+        leads = [lead for lead in self.desk.leads() if not statuses or lead.status in statuses]
+        return leads[number % len(leads)] if leads else None
+
+    # The rules.
+
+    @rule(person=people, ticks=mostly)
+    def submit(self, person: dict[str, str], ticks: bool) -> None:
+        submission_id = self.desk.receive(person, consent_sms=ticks)
+        self.people[submission_id] = person
+        if ticks:
+            self.unconsumed[submission_id] = person
+
+    @rule(person=people, ticks=mostly, endings=endings, before=meanwhile, after=meanwhile)
+    def submit_and_answer(
+        self,
+        person: dict[str, str],
+        ticks: bool,
+        endings: list[Ending],
+        before: list[str],
+        after: list[str],
+    ) -> None:
+        """As it mostly goes: a doorbell rings at once."""
+        self.submit(person, ticks)
+        self.consume()
+        self.send(Lane.ack, endings, before, after)
+
+    @precondition(lambda self: self.people)
+    @rule()
+    def consume(self) -> None:
+        self.desk.consume()
+        self._note_consents()
+
+    def _note_consents(self) -> None:
+        """A ticked box counts from when its submission was consumed."""
+        is_consumed = Submission.status == SubmissionStatus.consumed
+        with reading(self.engine) as session:
+            consumed = set(session.scalars(select(Submission.id).where(is_consumed)))
+        for submission_id in consumed & self.unconsumed.keys():
+            if number := self.unconsumed.pop(submission_id).get("phone"):
+                self.promises.agreed(number)
+
+    @precondition(lambda self: self.people)
+    @rule(lane=lanes, endings=endings, before=meanwhile, after=meanwhile)
+    def send(self, lane: Lane, endings: list[Ending], before: list[str], after: list[str]) -> None:
+        self.provider.will_end(endings)
+        self.pauses = Pauses(before, after)
+        self._send(lane)
+        self.pauses = Pauses()
+        self.provider.will_end(())
+
+    @rule(passed=st.sampled_from((SECOND, MINUTE, 6 * MINUTE, 40 * MINUTE, 3 * HOUR, 25 * HOUR)))
+    def tick(self, passed: timedelta) -> None:
+        self.desk.now += passed
+        self._let_probes_come()
+
+    def _let_probes_come(self) -> None:
+        """The real time is over after which a paused channel is tried again."""
+        with transaction(self.engine) as session:
+            over = real_now(session) - SECOND
+            paused = update(Breaker).where(Breaker.probe_at.is_not(None))
+            session.execute(paused.values(probe_at=over))
+
+    @precondition(lambda self: self.people)
+    @rule()
+    def look_around(self) -> None:
+        """What is done once in a while: ask for receipts that never came, and see what is wrong."""
+        self.desk.let_asking_come()
+        settling.reconcile(self.desk.sender, self.desk.now)
+        watching.watch(self.engine, self.desk.planner, self.desk.now, caps=self.desk.sender.caps)
+
+    @precondition(lambda self: self._mails())
+    @rule(which=some, happening=st.sampled_from(MailHappening))
+    def hear_of_a_mail(self, which: int, happening: MailHappening) -> None:
+        message = self._mails()[which % len(self._mails())].message
+        event_id = uuid.uuid4().hex
+        event = MailEvent("said", happening, event_id, "", message.delivery_id)
+        bouncing.record_mail_event(self.engine, self.desk.planner, event, self.desk.now)
+        if happening in (MailHappening.bounced, *UNWELCOME) and self._is_patients(message):
+            self.promises.refused(Channel.email, message.to, happening.value)
+
+    def _mails(self) -> list[Kept]:
+        return [one for one in self.provider.kept if one.is_mail]
+
+    def _is_patients(self, message: Outgoing) -> bool:
+        return any(person["email"] == message.to for person in PEOPLE)
+
+    @precondition(lambda self: self.people)
+    @rule()
+    def rescue(self) -> None:
+        """The lease of every worker that died has run out."""
+        self.desk.let_leases_run_out()
+        self.desk.rescue()
+
+    @precondition(lambda self: self.people)
+    @rule(answers=st.booleans(), times=st.integers(1, 2))
+    def ask(self, answers: bool, times: int) -> None:
+        self.provider.answers_questions = answers
+        for _ in range(times):
+            self._ask()
+        self.provider.answers_questions = True
+
+    @precondition(lambda self: self.provider.texts())
+    @rule(which=some, words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=4))
+    def report(self, which: int, words: list[str]) -> None:
+        texts = self.provider.texts()
+        for word in words:
+            self._report(texts[which % len(texts)], word)
+
+    @rule(sender=numbers, body=st.sampled_from(("STOP", "START", "hello")))
+    def reply(self, sender: str, body: str) -> None:
+        self._reply(sender, body)
+
+    @precondition(lambda self: self.people)
+    @rule(which=some)
+    def mark(self, which: int) -> None:
+        if lead := self._lead(which):
+            self._mark(lead.id)
+
+    @precondition(lambda self: self.people)
+    @rule(which=some, rests=st.booleans())
+    def put_off(self, which: int, rests: bool) -> None:
+        if lead := self._lead(which, LeadStatus.open):
+            with transaction(self.engine) as session:
+                now = self.desk.now
+                if rests:
+                    until = now + 3 * HOUR
+                    working.snooze(session, lead.id, until=until, by="Ann", now=now)
+                else:
+                    working.record_attempt(session, self.desk.planner, lead.id, by="Ann", now=now)
+
+    @precondition(lambda self: self.people)
+    @rule(which=some)
+    def reopen(self, which: int) -> None:
+        if lead := self._lead(which, LeadStatus.contacted):
+            self.promises.reopened(lead.id)
+            self.desk.reopen(lead)
+
+    @precondition(lambda self: self.people)
+    @rule(which=some)
+    def opt_out(self, which: int) -> None:
+        if lead := self._lead(which):
+            with transaction(self.engine) as session:
+                working.record_opt_out(
+                    session, self.desk.planner, lead.id, by="Ann", now=self.desk.now
+                )
+            for channel, address in ((Channel.sms, lead.phone), (Channel.email, lead.email)):
+                if address:
+                    self.promises.refused(channel, address, "asked_staff")
+
+    @precondition(lambda self: self.people)
+    @rule(which=some)
+    def unsubscribe(self, which: int) -> None:
+        if mails := self._mails():
+            message = mails[which % len(mails)].message
+            if receiving.unsubscribe(self.engine, message.delivery_id, self.desk.now):
+                self.promises.refused(Channel.email, message.to, "unsubscribed")
+
+    @precondition(lambda self: self.people)
+    @rule(which=some, is_kept=st.booleans())
+    def die_in_a_mark(self, which: int, is_kept: bool) -> None:
+        """The process ends around the commit; nobody hears an answer."""
+        lead = self._lead(which)
+        with suppress(WorkerLost, Conflict), _dying("after" if is_kept else "before"):
+            if lead:
+                with transaction(self.engine) as session:
+                    session.info["act"] = "mark"
+                    working.mark_contacted(session, lead.id, by="Ann", now=self.desk.now)
+
+    @precondition(lambda self: self.people)
+    @rule(what=st.sampled_from(("consume", "ask", "rescue")), is_kept=st.booleans())
+    def die(self, what: str, is_kept: bool) -> None:
+        with suppress(WorkerLost), _dying("after" if is_kept else "before"):
+            work = {
+                "consume": self.desk.consume,
+                "ask": self.desk.settle,
+                "rescue": self.desk.rescue,
+            }
+            work[what]()
+        self._note_consents()
+
+    @invariant()
+    def every_promise_is_kept(self) -> None:
+        self._none("broken promises", self.promises.broken)
+        self._none("sent twice", oracle.sent_twice(self.engine, self._taken()))
+        self._none("steps back", oracle.steps_back(self.engine))
+
+    def _taken(self) -> list[Taken]:
+        return [
+            Taken(
+                one.message.delivery_id,
+                Channel.email if one.is_mail else Channel.sms,
+                one.message.to,
+                one.message.message_id or one.id,
+            )
+            for one in self.provider.kept
+        ]
+
+    def _none(self, what: str, found: Sequence[object]) -> None:
+        if self.judged is None or what == self.judged:
+            assert not found, f"{what}: {found}"
+
+    # The end: time passes, nothing breaks any more.
+
+    def teardown(self) -> None:
+        for passed in (MINUTE, MINUTE, 10 * MINUTE, 3 * HOUR, 25 * HOUR):
+            self.desk.now += passed
+            self._let_probes_come()
+            self.consume()
+            self.rescue()
+            self._ask()
+            self.look_around()
+            for lane in Lane:
+                self._send(lane)
+        self.every_promise_is_kept()
+        self._none("still owed", oracle.still_owed(self.engine, self.desk.now))
+        self._none("unexplained", oracle.unexplained(self.engine))
+        self._none("not in the books", oracle.not_in_the_books(self.engine, self._taken()))
+        self._none("lost", self._lost())
+        self._none("forgotten", self._forgotten())
+        self._none("wrongly ended", self._wrongly_ended())
+
+    def _lost(self) -> list[uuid.UUID]:
+        """Submissions without a lead of that person."""
+        lost = []
+        for submission_id, person in self.people.items():
+            lead = self.desk.lead_of(submission_id)
+            if person["email"] != lead.email and person.get("phone") != lead.phone:
+                lost.append(submission_id)
+        return lost
+
+    def _forgotten(self) -> list[str]:
+        """Open leads of which staff will not be reminded any more."""
+        owed = {
+            row.lead_id
+            for row in self.desk.rows(lane=Lane.reminder, step="reminder", status=Status.planned)
+        }
+        leads = [lead for lead in self.desk.leads() if lead.status is LeadStatus.open]
+        return [lead.reference for lead in leads if lead.id not in owed]
+
+    def _wrongly_ended(self) -> list[str]:
+        """Texts whose end was reported, and whose row says something else."""
+        rows = {row.id: row for row in self.desk.rows()}
+        return [
+            f"{one.ending}, but the row says {rows[one.message.delivery_id].status}"
+            for one in self.provider.texts()
+            if one.ending and rows[one.message.delivery_id].status is not STATUSES[one.ending]
+        ]
+
+
+def run(
+    engine: Engine,
+    examples: int,
+    steps: int = 30,
+    *,
+    is_long: bool = False,
+    judged: str | None = None,
+) -> None:
+    """That many examples over a database; raises what the first that fails raises.
+
+    With `judged` the one that fails is as good as its smallest.
+    """
+    phases = [Phase.generate, Phase.shrink] if judged is None else [Phase.generate]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sending, "ThreadPoolExecutor", InTurn)
+        run_state_machine_as_test(
+            type("Machine", (Machine,), {"engine": engine, "judged": judged}),
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                # The same examples each time in CI, others each time at length.
+                derandomize=not is_long,
+                database=None,
+                deadline=None,
+                phases=phases,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+
+@contextmanager
+def _dying(when: str) -> Iterator[None]:
+    """The first commit from now on, or what comes after it, does not happen."""
+
+    def die(point: str) -> None:
+        if when in point:
+            raise WorkerLost
+
+    with listening(die):
+        yield

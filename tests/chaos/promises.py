@@ -1,0 +1,102 @@
+"""A second account of what was promised to whom, kept from what people said and staff did.
+
+It never looks at the service's consents, suppressions or statuses of leads: it judges them.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from followup.domain.cadence import Audience, Channel, Lane
+from followup.store.models import Delivery
+
+#: A reminder by text may come from eight to nine by the clinic's clock, at most.
+DAYTIME = range(8, 21)
+FIRST_TEXT_EVERY = timedelta(days=30)
+
+Address = tuple[Channel, str]
+
+
+@dataclass
+class Promises:
+    """What is wrong is added to `broken`, at the moment at which it goes wrong."""
+
+    zone: ZoneInfo
+    broken: list[str] = field(default_factory=list)
+    _consented: set[str] = field(default_factory=set)
+    _unwelcome: dict[Address, set[str]] = field(default_factory=dict)
+    #: Leads that were marked: what may still begin of each.
+    _silent: dict[uuid.UUID, set[uuid.UUID]] = field(default_factory=dict)
+    #: What a worker holds and has not begun to send.
+    _underway: set[uuid.UUID] = field(default_factory=set)
+    _first_texts: dict[str, datetime] = field(default_factory=dict)
+    _rows: dict[uuid.UUID, Delivery] = field(default_factory=dict)
+
+    def agreed(self, number: str) -> None:
+        self._consented.add(number)
+
+    def refused(self, channel: Channel, address: str, why: str) -> None:
+        self._unwelcome.setdefault((channel, address), set()).add(why)
+
+    def lifted(self, channel: Channel, address: str, why: str) -> None:
+        self._unwelcome.get((channel, address), set()).discard(why)
+
+    def marked(self, lead_id: uuid.UUID, in_flight: Collection[uuid.UUID]) -> None:
+        self._silent[lead_id] = self._underway & set(in_flight)
+
+    def reopened(self, lead_id: uuid.UUID) -> None:
+        self._silent.pop(lead_id, None)
+
+    def claimed(self, rows: Iterable[Delivery], now: datetime) -> None:
+        """A worker has just committed that it will send these."""
+        for row in rows:
+            self._rows[row.id] = row
+            self._underway.add(row.id)
+            if row.lead_id in self._silent:
+                self._break(row, "was claimed after its lead was marked")
+            if row.expires_at is not None and now >= row.expires_at:
+                self._break(row, "was claimed after it had expired")
+            if row.audience is Audience.patient:
+                self._judge_patients(row, now)
+
+    def _judge_patients(self, row: Delivery, now: datetime) -> None:
+        if why := self._unwelcome.get((row.channel, row.recipient)):
+            self._break(row, f"was claimed although {', '.join(sorted(why))}")
+        if row.channel is Channel.sms and row.recipient not in self._consented:
+            self._break(row, "was claimed without consent")
+        hour = now.astimezone(self.zone).hour
+        if row.channel is Channel.sms and row.lane is Lane.reminder and hour not in DAYTIME:
+            self._break(row, f"was claimed at {hour} o'clock")
+
+    def dropped(self, delivery_ids: Iterable[uuid.UUID]) -> None:
+        """The worker that held these holds them no more."""
+        self._underway.difference_update(delivery_ids)
+
+    def begun(self, delivery_id: uuid.UUID) -> None:
+        """A call begins."""
+        row = self._rows[delivery_id]
+        self._underway.discard(delivery_id)
+        if row.lead_id in self._silent:
+            if delivery_id not in self._silent[row.lead_id]:
+                self._break(row, "began after its lead was marked, and was not named in flight")
+            self._silent[row.lead_id].discard(delivery_id)
+
+    def took(self, delivery_id: uuid.UUID, now: datetime) -> None:
+        """A provider took it."""
+        row = self._rows[delivery_id]
+        if row.audience is Audience.patient and row.channel is Channel.sms and row.lane is Lane.ack:
+            before = self._first_texts.get(row.recipient)
+            if before is not None and now - before < FIRST_TEXT_EVERY:
+                self._break(row, "is a second first text to its number")
+            self._first_texts[row.recipient] = now
+
+    def heard(self, delivery_id: uuid.UUID, why: str) -> None:
+        """A provider says that the address must not be written to, and the worker has heard it."""
+        row = self._rows[delivery_id]
+        if row.audience is Audience.patient:
+            self.refused(row.channel, row.recipient, why)
+
+    def _break(self, row: Delivery, how: str) -> None:
+        self.broken.append(f"{row.step} {row.occurrence} by {row.channel} {how}")

@@ -1,0 +1,64 @@
+"""A process dies at each point at which it can; the next one finishes the work, and nobody is
+forgotten, written to twice, or written to after a person has called."""
+
+import pytest
+
+from tests.chaos.mortal import open_service
+from tests.chaos.points import acts, sites
+
+#: Every transaction of the services, and every act of the staff.
+TRANSACTIONS = (
+    "bouncing.record_mail_event",
+    "intake.receive",
+    "intake.consume",
+    "intake.replay",
+    "receiving.record_receipt",
+    "receiving.receive_reply",
+    "receiving.unsubscribe",
+    "sending._claim",
+    "sending._record",
+    "settling.rescue",
+    "settling._claim_questions",
+    "settling._settle_alike",
+    "settling.reconcile",
+    "settling.reconcile 2",
+    "watching.watch",
+    "working.mark_contacted",
+    "working.record_attempt",
+    "working.snooze",
+    "working.reopen",
+    "working.record_opt_out",
+)
+CALLS = ("call", "question")
+POINTS = [f"{name} {when} commit" for name in TRANSACTIONS for when in ("before", "after")]
+POINTS += [f"{name} {when}" for name in CALLS for when in ("before", "after")]
+
+#: By turns on one database and the other; with --long each on both.
+BRIEFLY = [
+    pytest.param(point, marks=pytest.mark.briefly_on(("sqlite", "postgresql")[number % 2]))
+    for number, point in enumerate(POINTS)
+]
+
+#: As often a process dies at each point, at the first, second, third … time that it is reached.
+DEATHS, DEATHS_LONG = 1, 20
+
+
+def test_every_transaction_of_the_services_has_its_crash_points() -> None:
+    assert sorted(TRANSACTIONS) == sorted([*(site.name for site in sites()), *acts()])
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("point", BRIEFLY)
+def test_a_death_loses_nothing_and_sends_nothing_twice(
+    database_url: str, point: str, is_long: bool
+) -> None:
+    with open_service(database_url) as service:
+        deaths, time = 0, 1
+        while deaths < (DEATHS_LONG if is_long else DEATHS):
+            service.prepare()
+            died = service.live(point, time)
+            assert died or time > 1, f"{point} was not reached"
+            deaths += died
+            time = time + 1 if died else 1
+            service.finish()
+        service.check()
