@@ -3,6 +3,7 @@
 import os
 import secrets
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,8 @@ from followup.store.crypto import Keyring, give_keys
 SQLITE_BUSY_MILLISECONDS = 5000
 #: The database is gone, full or not to be written to, and may be itself again later.
 UNUSABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
+#: So long a writer of SQLite stands in line behind others of its process.
+_TURN_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _JULIAN_DAY_OF_EPOCH = 2440587.5
@@ -114,6 +117,8 @@ def make_engine(url: str, keyring: Keyring, *, pool_size: int = 5) -> Engine:
 
 
 def _configure_sqlite(engine: Engine) -> None:
+    engine.dialect.followup_turn = threading.Lock()  # type: ignore[attr-defined]
+
     # A deferred transaction that reads and then writes fails at once when another wrote between
     # (SQLITE_BUSY_SNAPSHOT, sqlite.org/isolation.html), so writers begin as writers.
     @event.listens_for(engine, "connect")
@@ -133,8 +138,25 @@ def _configure_sqlite(engine: Engine) -> None:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Session]:
     """A session that commits when the block ends well, and rolls back otherwise."""
-    with Session(engine, expire_on_commit=False) as session, session.begin():
+    with _turn(engine), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """On SQLite, the writers of one process stand in line: its own waiting is by trying again at
+    intervals, and among many writers somebody would never be the one who finds it free."""
+    turn: threading.Lock | None = getattr(engine.dialect, "followup_turn", None)
+    if turn is None:
+        yield
+        return
+    # Who waited in vain is told by SQLite itself what is wrong.
+    has_turn = turn.acquire(timeout=_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if has_turn:
+            turn.release()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -184,3 +185,20 @@ def test_six_writers_in_two_processes_share_one_sqlite_file(
 
     with db.reading(sqlite) as session:
         assert len(session.scalars(select(Lead.id)).all()) == PROCESSES * THREADS * EACH
+
+
+def test_on_sqlite_no_writer_of_a_process_is_passed_over_by_the_others(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Shorter than the others take together, longer than one of them takes.
+    monkeypatch.setattr(db, "SQLITE_BUSY_MILLISECONDS", 60)
+    engine = db.make_engine(sqlite_url, KEYRING, pool_size=6)
+
+    def write_slowly() -> None:
+        for _ in range(4):
+            with db.transaction(engine) as session:
+                add_lead(session)
+                Event().wait(0.03)
+
+    together(*[write_slowly] * 6)
+    engine.dispose()
