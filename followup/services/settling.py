@@ -30,6 +30,9 @@ RECEIPT_AWAITED = timedelta(days=1)
 RECEIPT_GIVEN_UP = timedelta(days=4)
 #: Clocks of two companies may differ by that much.
 SKEW = timedelta(seconds=60)
+#: Real time after which a run asks for no further receipt, so that a slow provider keeps nobody
+#: else waiting; what is left waits for the next run.
+RECONCILE_RUN = timedelta(seconds=30)
 
 
 def rescue(engine: Engine, now: datetime) -> int:
@@ -67,8 +70,10 @@ def settle(sender: Sender, now: datetime) -> int:
         # All about one address at once: whoever is written to most is asked about most.
         for (channel, _), alike in groupby(questions, key=lambda one: one.about):
             settled += _settle_alike(sender, channel, list(alike), now)
-        is_timely = sender.monotonic() < ends_at
-        questions = _claim_questions(sender, now) if is_timely else []
+            if sender.monotonic() >= ends_at:
+                # What is left was put off, and is asked about then.
+                return settled
+        questions = _claim_questions(sender, now)
     return settled
 
 
@@ -148,27 +153,37 @@ def reconcile(sender: Sender, now: datetime) -> int:
 
     Each is asked about once a day, for `RECEIPT_GIVEN_UP` at most. Returns how many moved.
     """
+    ends_at = sender.monotonic() + RECONCILE_RUN.total_seconds()
     moved = 0
-    while True:
-        with transaction(sender.engine) as session:
-            real = real_now(session)
-            rows = deliveries.claim_unreceipted(
-                session,
-                real,
-                real + RECEIPT_AWAITED,
-                since=now - RECEIPT_GIVEN_UP,
-                before=now - RECEIPT_AWAITED,
-                limit=BATCH,
-            )
-            asked = [(row.id, row.channel, row.provider_id or "") for row in rows]
-        for delivery_id, channel, provider_id in asked:
-            try:
-                report = sender.transports[channel].look_up(provider_id)
-            except TransportError:
-                continue
-            with transaction(sender.engine) as session:
-                row = deliveries.find_delivery(session, delivery_id, lock=True)
-                if row is not None and report is not None:
-                    moved += apply_report(session, sender.planner, row, report, now)
-        if len(asked) < BATCH:
-            return moved
+    while (row := _claim_unreceipted(sender.engine, now)) is not None:
+        moved += _reconcile_one(sender, row, now)
+        if sender.monotonic() >= ends_at:
+            break
+    return moved
+
+
+def _claim_unreceipted(engine: Engine, now: datetime) -> Delivery | None:
+    with transaction(engine) as session:
+        real = real_now(session)
+        found = deliveries.claim_unreceipted(
+            session,
+            real,
+            real + RECEIPT_AWAITED,
+            since=now - RECEIPT_GIVEN_UP,
+            before=now - RECEIPT_AWAITED,
+            limit=1,
+        )
+        return next(iter(found), None)
+
+
+def _reconcile_one(sender: Sender, asked: Delivery, now: datetime) -> bool:
+    """Whether the text moved."""
+    try:
+        report = sender.transports[asked.channel].look_up(asked.provider_id or "")
+    except TransportError:
+        return False
+    with transaction(sender.engine) as session:
+        row = deliveries.find_delivery(session, asked.id, lock=True)
+        if row is None or report is None:
+            return False
+        return apply_report(session, sender.planner, row, report, now)

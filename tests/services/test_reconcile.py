@@ -1,5 +1,6 @@
 """Texts whose receipt never came are asked about, once a day, until nobody can tell any more."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from followup.services.sending import BATCH
 from followup.store.models import Delivery
 from followup.transports.base import Report
 from tests.parallel import together
-from tests.services.cast import ALICE, MINUTE, Desk
+from tests.services.cast import ALICE, BOB, MINUTE, Desk
 
 DAY = timedelta(days=1)
 
@@ -176,3 +177,20 @@ def test_many_that_ask_at_once_ask_about_each_text_once(desk: Desk) -> None:
     together(*[lambda: reconcile(desk)] * 4)
 
     assert len(desk.provider.looked_up) == 1
+
+
+def test_a_run_that_takes_too_long_leaves_the_rest_to_the_next(desk: Desk) -> None:
+    """Upkeep is one process: a provider that takes its time must not keep the watch waiting."""
+    for person in (ALICE, BOB):
+        desk.submit({**person, "email": None})
+    desk.send(Lane.ack)
+    desk.now += DAY + MINUTE
+    late = iter([0.0])
+    desk.sender = replace(desk.sender, monotonic=lambda: next(late, 3600.0))
+
+    reconcile(desk)
+    assert len(desk.provider.looked_up) == 1
+
+    late = iter([0.0] * 10)
+    reconcile(desk)
+    assert len(set(desk.provider.looked_up)) == 2

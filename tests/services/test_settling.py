@@ -12,7 +12,7 @@ from followup.errors import OutcomeUnknown, TemporaryFailure
 from followup.services import settling
 from followup.store.models import Delivery
 from tests.parallel import together
-from tests.services.cast import ALICE, HOUR, MINUTE, TUESDAY_TEN, Desk
+from tests.services.cast import ALICE, BOB, HOUR, MINUTE, TUESDAY_TEN, Desk
 
 LOST = OutcomeUnknown("the answer was lost", "500")
 
@@ -243,3 +243,23 @@ def test_what_the_provider_calls_another_of_ours_does_not_answer_for_this_one(de
     desk.settle()
 
     assert (known.recipient, {known.provider_id}) in desk.provider.questions
+
+
+def test_a_run_that_takes_too_long_leaves_the_rest_to_the_next(desk: Desk) -> None:
+    """Upkeep is one process: a provider that takes its time must not keep the watch waiting."""
+    for person in (ALICE, BOB):
+        desk.submit({**person, "email": None})
+    desk.provider.answer = lambda _: LOST
+    desk.send(Lane.ack)
+    desk.provider.finding = TemporaryFailure("Twilio did not answer a listing")
+    desk.let_asking_come()
+    late = iter([0.0])
+    desk.sender = replace(desk.sender, monotonic=lambda: next(late, 3600.0))
+
+    desk.settle()
+    assert len(desk.provider.asked) == 1
+
+    desk.let_asking_come()
+    late = iter([0.0] * 10)
+    desk.settle()
+    assert {lost.message.to for lost in desk.provider.asked} == {ALICE["phone"], BOB["phone"]}
