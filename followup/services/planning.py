@@ -48,7 +48,7 @@ class Planner:
         """
         rows = [
             row
-            for step in self.cadences[lead.cadence].steps
+            for step in self._steps(lead)
             if step.audience is Audience.patient and (acknowledge or not step.acknowledges)
             for row in self._rows(session, lead, step, 1, arrived_at)
             if row["channel"] in channels
@@ -61,7 +61,7 @@ class Planner:
         """Plan once more what says that a submission arrived, for a further one."""
         rows = [
             row
-            for step in self.cadences[lead.cadence].steps
+            for step in self._steps(lead)
             if step.acknowledges
             for row in self._rows(session, lead, step, occurrence, arrived_at, first=True)
         ]
@@ -80,13 +80,9 @@ class Planner:
         return list(self._rows(session, lead, step, following[0], lead.arrived_at))
 
     def plan_ahead(self, session: Session, lead: Lead, now: datetime) -> int:
-        """Of every step that does not acknowledge, plan the first occurrence after `now`.
-
-        A lead whose cadence is no longer there is owed nothing by it.
-        """
+        """Of every step that does not acknowledge, plan the first occurrence after `now`."""
         planned = 0
-        cadence = self.cadences.get(lead.cadence)
-        for step in cadence.steps if cadence else ():
+        for step in self._steps(lead):
             following = step.next_after(0, now, lead.arrived_at, self._hours(lead))
             if following is not None and not step.acknowledges:
                 rows = self._rows(session, lead, step, following[0], lead.arrived_at)
@@ -141,6 +137,11 @@ class Planner:
         """None when the folder no longer has the cadence or the step."""
         cadence = self.cadences.get(cadence_name)
         return cadence.find_step(step_name) if cadence else None
+
+    def _steps(self, lead: Lead) -> tuple[Step, ...]:
+        """A lead whose cadence is no longer there is owed nothing more by it."""
+        cadence = self.cadences.get(lead.cadence)
+        return cadence.steps if cadence else ()
 
     def _hours(self, lead: Lead) -> Any:
         return self.clinic.site(lead.site).business_hours

@@ -16,6 +16,7 @@ from tests.schema import KEYRING
 from tests.services.cast import (
     ALICE,
     BOB,
+    DAY,
     FRONT_DESK,
     FRONT_DESK_PHONE,
     HOUR,
@@ -264,3 +265,15 @@ def test_a_lead_whose_cadence_is_gone_can_be_reopened_and_is_planned_nothing(des
     desk.reopen(lead)
 
     assert len(desk.rows(lead)) == before
+
+
+def test_who_writes_again_after_the_cadence_is_gone_is_still_taken(desk: Desk) -> None:
+    lead = desk.submit({**ALICE, "phone": None})
+    desk.with_planner(replace(planner(), cadences={}))
+    desk.now += 2 * DAY
+
+    submission_id = desk.receive(ALICE)
+    desk.consume()
+
+    assert desk.lead_of(submission_id).id == lead.id
+    assert desk.lead(lead).phone == ALICE["phone"]
