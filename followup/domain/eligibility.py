@@ -36,6 +36,10 @@ class Facts:
     expires_at: datetime | None
     lead_status: LeadStatus
     snoozed_until: datetime | None
+    #: Whether it was planned before the lead was contacted and then reopened.
+    is_of_old: bool = False
+    #: Whether it goes to somebody who no longer works here.
+    has_left: bool = False
     #: When the submission that this answers came in.
     arrived_at: datetime
     hours: BusinessHours
@@ -96,10 +100,12 @@ def assess(facts: Facts, now: datetime) -> Verdict:
 
 
 def _no_longer_owed(facts: Facts) -> Skip | None:
-    if facts.lead_status is LeadStatus.contacted:
+    if facts.lead_status is LeadStatus.contacted or facts.is_of_old:
         return Skip(Reason.contacted, Status.cancelled)
     if facts.lead_status is LeadStatus.closed:
         return Skip(Reason.closed, Status.cancelled)
+    if facts.has_left:
+        return Skip(Reason.staff_left, Status.cancelled)
     return None
 
 

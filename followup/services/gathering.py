@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps, Site
+from followup.clinic import Caps, Recipient, Site
 from followup.domain.address import may_be_texted, parse_phone
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason
@@ -17,9 +17,9 @@ from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
 from followup.domain.lead import LeadStatus
 from followup.services.braking import Brake
 from followup.services.planning import Planner
-from followup.store import consents, deliveries
+from followup.store import consents, deliveries, people
 from followup.store.db import lock_addresses
-from followup.store.models import Alarm, Delivery, Lead
+from followup.store.models import Alarm, Delivery, Lead, Person
 from followup.templates import ALARMS
 
 
@@ -43,11 +43,13 @@ class Gathering:
 
     def facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
         capped_until = self._brake.capped_until(row) if self._brake else None
+        has_left = self._known.has_left(row)
         if isinstance(about, Alarm):
-            return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
+            facts = _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
+            return replace(facts, has_left=has_left)
         site = self._planner.clinic.site(about.site)
         facts = _facts(self._planner, self._known, row, about, site, self._reserved_allowed)
-        return replace(facts, capped_until=capped_until)
+        return replace(facts, capped_until=capped_until, has_left=has_left)
 
     def note_going(self, row: Delivery) -> None:
         """Of one batch, the first text that goes to a number is the only one."""
@@ -83,6 +85,15 @@ class _Known:
         self._texted = (
             deliveries.list_texted(session, numbers, now - FIRST_TEXT_EVERY) if numbers else set()
         )
+        self._left: Collection[str] = (
+            _addresses_of_left(session, planner)
+            if any(row.audience is Audience.staff for row in rows)
+            else ()
+        )
+
+    def has_left(self, row: Delivery) -> bool:
+        is_of_staff = row.audience is Audience.staff
+        return is_of_staff and any(text in self._left for text in self._hashes[row.id])
 
     def suppressed(self, row: Delivery) -> Reason | None:
         forbidden = self._suppressed[row.channel]
@@ -99,6 +110,21 @@ class _Known:
         self._texted.update(self._hashes[row.id])
 
 
+def _addresses_of_left(session: Session, planner: Planner) -> set[str]:
+    """Hashes of the addresses of those who left, unless somebody who is here has the same."""
+    everybody = people.list_people(session)
+    here = [one for one in everybody if one.disabled_at is None]
+    left = [one for one in everybody if one.disabled_at is not None]
+    return _addresses(planner, left) - _addresses(planner, [*here, *planner.clinic.escalation])
+
+
+def _addresses(planner: Planner, those: Sequence[Recipient | Person]) -> set[str]:
+    given = [(Channel.email, one.email) for one in those] + [
+        (Channel.sms, one.phone) for one in those
+    ]
+    return {planner.hash_address(channel, address) for channel, address in given if address}
+
+
 def _facts(
     planner: Planner, known: _Known, row: Delivery, lead: Lead, site: Site, reserved_allowed: bool
 ) -> Facts:
@@ -112,6 +138,7 @@ def _facts(
         expires_at=row.expires_at,
         lead_status=lead.status,
         snoozed_until=lead.snoozed_until,
+        is_of_old=row.episode != lead.episode,
         arrived_at=row.arrived_at,
         hours=site.business_hours,
         waits_for_opening=step is not None and row.channel in step.waits_for_opening,

@@ -98,6 +98,16 @@ def test_what_is_no_longer_owed_is_cancelled_and_what_is_held_waits(
     assert judged(kind, lead_status=status) == verdict
 
 
+@every
+def test_what_was_planned_before_a_lead_was_reopened_is_owed_no_more(kind: dict[str, Any]) -> None:
+    assert judged(kind, is_of_old=True) == Skip(Reason.contacted, Status.cancelled)
+
+
+@every
+def test_who_left_is_not_written_to(kind: dict[str, Any]) -> None:
+    assert judged(kind, has_left=True) == Skip(Reason.staff_left, Status.cancelled)
+
+
 SNOOZED = Wait(NOON + MINUTE, Reason.snoozed)
 
 

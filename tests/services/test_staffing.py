@@ -6,14 +6,14 @@ from sqlalchemy import Engine, text
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Lane
 from followup.domain.delivery import Reason, Status
-from followup.errors import Conflict, Invalid, NotFound
+from followup.errors import Conflict, Invalid, NotFound, TemporaryFailure
 from followup.services import staffing
 from followup.services.alarming import tell_staff
 from followup.services.staffing import Credential, StaffRole
 from followup.store import people
 from followup.store.db import reading, transaction
 from tests.schema import KEYRING
-from tests.services.cast import ALICE, FRONT_DESK, FRONT_DESK_PHONE, HOUR, TUESDAY_TEN, Desk
+from tests.services.cast import ALICE, FRONT_DESK, FRONT_DESK_PHONE, HOUR, MINUTE, TUESDAY_TEN, Desk
 
 
 def add(engine: Engine, name: str = "Ann Lee", **changes: str) -> Credential:
@@ -171,3 +171,26 @@ def test_when_one_leaves_the_others_and_the_patient_are_told_as_before(desk: Des
     others = [row for row in desk.rows(lead) if row.recipient_name != "Ann Lee"]
     assert {row.recipient_name for row in others} == {None, "Ben", "Front desk"}
     assert {row.status for row in others} == {Status.planned}
+
+
+def test_what_could_not_be_sent_to_somebody_who_left_meanwhile_is_not_tried_again(
+    desk: Desk,
+) -> None:
+    add(desk.engine, **ANN)
+    desk.submit(ALICE)
+    desk.provider.answer = lambda _: TemporaryFailure("come back later")
+    desk.send(Lane.staff)
+    tried = desk.rows(recipient_name="Ann Lee", lane=Lane.staff)
+    for row in tried:
+        desk.change(row, status=Status.sending)
+    leave(desk.engine, "Ann Lee")
+    for row in tried:
+        desk.change(row, status=Status.planned)
+    desk.provider.sent.clear()
+
+    desk.now += MINUTE
+    desk.send(Lane.staff)
+
+    assert not {message.to for message in desk.provider.sent} & set(ANN.values())
+    left = desk.rows(recipient_name="Ann Lee", lane=Lane.staff)
+    assert {(row.status, row.reason) for row in left} == {(Status.cancelled, Reason.staff_left)}

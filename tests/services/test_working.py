@@ -12,7 +12,14 @@ from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.consent import SuppressionReason
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import LeadStatus, Outcome
-from followup.errors import AlreadyContacted, Conflict, Invalid, NotFound, TemporaryFailure
+from followup.errors import (
+    AlreadyContacted,
+    Conflict,
+    Invalid,
+    NotFound,
+    OutcomeUnknown,
+    TemporaryFailure,
+)
 from followup.services import working
 from followup.store import consents, ledger
 from followup.store.db import new_id, reading, transaction
@@ -489,3 +496,20 @@ def test_ids_in_flight_are_ids(desk: Desk) -> None:
     assert first.in_flight == again.in_flight
     assert all(isinstance(one, uuid.UUID) for one in again.in_flight)
     assert len(first.in_flight) == 2
+
+
+def test_what_was_in_flight_and_comes_back_is_not_sent_beside_the_reopened(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    desk.provider.answer = lambda _: OutcomeUnknown("the answer was lost")
+    desk.send(Lane.ack)
+    desk.provider.answer = lambda _: None
+    desk.mark(lead)
+    desk.reopen(lead)
+
+    for _ in range(2):
+        desk.let_asking_come()
+        desk.settle()
+    desk.send(Lane.ack)
+
+    rows = desk.rows(lead, step="acknowledgement")
+    assert {(row.status, row.reason) for row in rows} == {(Status.cancelled, Reason.contacted)}
