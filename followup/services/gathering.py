@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 
 from followup.clinic import Caps, Recipient, Site
 from followup.domain.address import may_be_texted, parse_phone
-from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
 from followup.domain.lead import LeadStatus
 from followup.services.braking import Brake
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, people
-from followup.store.db import lock_addresses
 from followup.store.models import Alarm, Delivery, Lead, Person
 from followup.templates import ALARMS
 
@@ -76,9 +75,6 @@ class _Known:
             )
         texts = [row for row in rows if row.channel is Channel.sms]
         numbers = [text for row in texts for text in self._hashes[row.id]]
-        first = [row for row in texts if row.lane is Lane.ack and row.audience is Audience.patient]
-        # Two workers must not both find that a number had no first text yet.
-        lock_addresses(session, [self._hashes[row.id][0] for row in first])
         self._consented: Collection[str] = (
             consents.list_consented(session, Channel.sms, numbers) if numbers else ()
         )

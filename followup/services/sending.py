@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from followup.clinic import Caps
-from followup.domain.cadence import Channel, Lane
+from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
 from followup.domain.lead import WAITING
@@ -32,7 +32,7 @@ from followup.services.ladder import climb
 from followup.services.pausing import note_outcomes
 from followup.services.planning import Planner
 from followup.store import alarms, breakers, deliveries, leads, ledger
-from followup.store.db import new_id, reading, real_now, transaction
+from followup.store.db import new_id, reading, real_now, transaction, try_lock_address
 from followup.store.models import Alarm, Delivery, Lead
 from followup.transports.base import CALL_LIMIT, Outgoing, Transport
 
@@ -159,7 +159,7 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
                     ahead += sender.planner.next_rows(session, about, row.step, row.occurrence, now)
                 facts = gathering.facts(row, about)
                 message = _decide(sender, session, row, about, facts, now)
-            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            except (ArithmeticError, FollowupError, LookupError, TypeError, ValueError) as error:
                 _set_aside(session, row, error, now)
                 continue
             if message is not None:
@@ -195,7 +195,19 @@ def _take(
         free = deliveries.claim_due(session, lane, now, BATCH, channel, expired=expired, free=True)
         rows = [*free, *[row for row in rows if row not in free][:allowed]][:BATCH]
     taken.looked_at = len(rows)
-    return rows
+    return [row for row in rows if _may_decide(sender, session, row)]
+
+
+def _may_decide(sender: Sender, session: Session, row: Delivery) -> bool:
+    """Two workers must not both find that a number had no first text yet.
+
+    Whoever cannot have the number at once leaves the row to the next claim: a consumer that has it
+    may be waiting for the row.
+    """
+    if (row.lane, row.channel, row.audience) != (Lane.ack, Channel.sms, Audience.patient):
+        return True
+    hashes = sender.planner.hashes_of(row.channel, row.recipient)
+    return try_lock_address(session, hashes[0])
 
 
 def _about(session: Session, row: Delivery) -> Lead | Alarm:
@@ -314,6 +326,7 @@ def _record(
                 keep_outcome(session, row, values, outcome, now)
                 if values["status"] in (Status.failed, Status.expired):
                     lost += filter(None, [deliveries.find_delivery(session, row.delivery_id)])
-        climb(session, sender.planner, lost, now)
         answered = [outcome for outcome in outcomes if not isinstance(outcome, Returned)]
+        # The breaker before the leads, as whoever probes and as receipts do.
         note_outcomes(session, channel, answered, is_probe=taken.is_probe)
+        climb(session, sender.planner, lost, now)

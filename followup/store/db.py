@@ -190,8 +190,22 @@ def lock_addresses(session: Session, hashes: Sequence[str]) -> None:
     """
     if session.get_bind().dialect.name == "sqlite":
         return
-    for number in sorted({int(digits[:15], 16) for digits in hashes}):
+    for number in sorted({_lock_number(digits) for digits in hashes}):
         session.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def try_lock_address(session: Session, digits: str) -> bool:
+    """The same for one address, unless somebody else decides about it now. Waits for nobody."""
+    if session.get_bind().dialect.name == "sqlite":
+        return True
+    locked: bool = session.execute(
+        select(func.pg_try_advisory_xact_lock(_lock_number(digits)))
+    ).scalar_one()
+    return locked
+
+
+def _lock_number(digits: str) -> int:
+    return int(digits[:15], 16)
 
 
 def _alembic(engine: Engine) -> Config:

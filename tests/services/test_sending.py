@@ -25,7 +25,7 @@ from followup.store import consents, deliveries
 from followup.store.db import reading, real_now, transaction
 from followup.store.models import Delivery, Lead
 from followup.transports.base import Outgoing
-from tests.parallel import PATIENCE_SECONDS, together
+from tests.parallel import together
 from tests.schema import KEYRING
 from tests.services.cast import (
     ALICE,
@@ -40,9 +40,7 @@ from tests.services.cast import (
     clinic,
     planner,
 )
-from tests.services.holding import holding_the_first_commit
 from tests.services.recording import Recording
-from tests.store.waiting_for_locks import meanwhile, until_blocked
 
 ALICES_NUMBER, ALICES_MAIL = ALICE["phone"], ALICE["email"]
 ALICES_HASH = KEYRING.hash(ALICES_NUMBER)
@@ -502,28 +500,6 @@ def test_two_leads_with_one_number_in_one_batch_get_one_first_text(desk: Desk) -
     assert outcomes == [(Status.accepted, None), (Status.skipped, Reason.already_texted)]
 
 
-def test_two_leads_with_one_number_at_two_workers_get_one_first_text(
-    desk: Desk, other_engine: Engine
-) -> None:
-    _, second = submit_two_with_one_number(desk)
-    soon = desk.now + MINUTE
-    desk.change(text_of(desk, second), due_at=soon)
-    other = replace(desk.sender, engine=other_engine)
-
-    with (
-        holding_the_first_commit(desk.engine) as claim,
-        meanwhile(lambda: desk.send(Lane.ack)) as sending_first,
-    ):
-        claim.wait_until_reached()
-        with meanwhile(lambda: sending.send_due(other, Lane.ack, lambda: soon)) as sending_second:
-            until_blocked(other_engine, sending_second)
-            claim.let_go()
-            sending_first.result(PATIENCE_SECONDS)
-            sending_second.result(PATIENCE_SECONDS)
-
-    assert len(desk.provider.to(ALICES_NUMBER)) == 1
-
-
 def test_a_first_text_that_is_not_sent_does_not_use_up_the_number(desk: Desk) -> None:
     desk.submit(ALICE)
     desk.now += 29 * MINUTE
@@ -629,3 +605,15 @@ def test_the_clock_is_asked_before_the_calls_and_after(desk: Desk) -> None:
     assert text.attempted_at is not None
     assert text.sent_at is not None
     assert TUESDAY_TEN < text.attempted_at < text.sent_at
+
+
+def test_a_number_that_is_none_any_more_holds_up_nobody(desk: Desk) -> None:
+    """The plan of numbers, which comes as a library, changes."""
+    bad, good = desk.submit(ALICE), desk.submit(BOB)
+    desk.change(text_of(desk, bad), recipient="+12")
+
+    desk.send(Lane.ack)
+
+    assert text_of(desk, bad).status is Status.planned
+    assert text_of(desk, bad).reason is Reason.our_fault
+    assert text_of(desk, good).status is Status.accepted
