@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+#: Folders in which `send` is a word of somebody else's protocol.
+STRANGERS = {"sandbox", "transports"}
 LONGEST_FILE_LINES = 400
 #: A test file mirrors a code file, and a table of cases is long without being hard to read.
 LONGEST_TEST_FILE_LINES = 650
@@ -67,6 +69,15 @@ def sleeps(node: ast.AST) -> bool:
     return _is_called(node, "sleep")
 
 
+def schedules_at_the_provider(node: ast.AST) -> bool:
+    """What waits at a provider cannot be assessed when it goes, nor cancelled for certain."""
+    return _takes(node, "send_at", "schedule_type")
+
+
+def hands_over_a_message(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".send")
+
+
 def is_left_out_without_a_word(node: ast.AST) -> bool:
     """A whole file that skips itself would escape CI's demand that every test runs."""
     return _is_called(node, "importorskip") or _takes(node, "allow_module_level")
@@ -92,6 +103,10 @@ def is_left_out_without_a_word(node: ast.AST) -> bool:
         (asks_the_clock, "time.monotonic()", False),
         (sleeps, "time.sleep(1)", True),
         (sleeps, "stopped.wait(1)", False),
+        (schedules_at_the_provider, "messages.create(to=to, send_at=then)", True),
+        (schedules_at_the_provider, "messages.create(to=to, body=body)", False),
+        (hands_over_a_message, "transports[channel].send(message)", True),
+        (hands_over_a_message, "sending.send_due(sender, lane, now)", False),
         (is_left_out_without_a_word, "pytest.importorskip('redis')", True),
         (is_left_out_without_a_word, "pytest.skip('no browser')", False),
     ],
@@ -117,6 +132,18 @@ def _find(banned: Banned, sources: Iterator[Path]) -> list[str]:
 @pytest.mark.parametrize("banned", [uses_the_brokers_schedule, uses_a_result_backend])
 def test_celery_carries_doorbells_only(banned: Banned) -> None:
     assert _find(banned, _sources("followup")) == []
+
+
+def test_nothing_is_scheduled_at_a_provider() -> None:
+    assert _find(schedules_at_the_provider, _sources("followup")) == []
+
+
+def test_messages_leave_by_one_path_and_the_operators_own_test() -> None:
+    """Whether somebody may be written to is asked there, and would be asked nowhere else."""
+    ours = (path for path in _sources("followup") if path.parent.name not in STRANGERS)
+    files = {found.partition(":")[0] for found in _find(hands_over_a_message, ours)}
+
+    assert files == {"followup/services/sending.py", "followup/cli/templates.py"}
 
 
 def test_only_entry_points_ask_the_clock() -> None:

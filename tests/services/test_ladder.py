@@ -17,6 +17,7 @@ from followup.store import consents, deliveries
 from followup.store.db import transaction
 from followup.store.models import Delivery
 from followup.transports.base import Outgoing, Report
+from followup.transports.twilio import read_report
 from tests.parallel import PATIENCE_SECONDS
 from tests.services.cast import ALICE, FRONT_DESK, HOUR, MINUTE, Desk, planner
 from tests.services.holding import holding_the_first_commit
@@ -351,3 +352,31 @@ def test_a_fallback_lives_as_long_as_its_channel_says(desk: Desk) -> None:
 
     (mail,) = acknowledgements(desk, Channel.email)
     assert mail.expires_at == mail.arrived_at + timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("30003", None),
+        ("30005", SuppressionReason.unreachable),
+        ("30006", SuppressionReason.unreachable),
+    ],
+    ids=["switched off", "no such number", "a landline"],
+)
+def test_a_phone_that_takes_no_texts_is_written_to_by_mail_and_texted_no_more(
+    desk: Desk, code: str, reason: SuppressionReason | None
+) -> None:
+    """A phone that is merely off may have a later text."""
+    text_first(desk)
+    desk.submit(ALICE)
+    desk.send(Lane.ack)
+    row = text_of(desk)
+
+    desk.take_report(row.id, read_report(row.provider_id or "", "undelivered", code))
+    desk.send(Lane.ack)
+
+    (mail,) = acknowledgements(desk, Channel.email)
+    assert mail.status is Status.accepted
+    with transaction(desk.engine) as session:
+        forbidden = consents.list_suppressed(session, Channel.sms, [row.recipient_hash])
+    assert forbidden.get(row.recipient_hash) is reason

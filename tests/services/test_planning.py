@@ -277,3 +277,17 @@ def test_who_writes_again_after_the_cadence_is_gone_is_still_taken(desk: Desk) -
 
     assert desk.lead_of(submission_id).id == lead.id
     assert desk.lead(lead).phone == ALICE["phone"]
+
+
+def test_a_new_version_of_the_cadence_makes_no_second_schedule(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    desk.send()
+    before = len(desk.rows(lead))
+    contact = replace(planner().cadences["contact"], version=2)
+    desk.with_planner(replace(planner(), cadences={"contact": contact}))
+
+    with transaction(desk.engine) as session:
+        assert desk.planner.plan_first(session, lead, lead.arrived_at) == 0
+    desk.send()
+
+    assert len(desk.rows(lead)) == before

@@ -7,7 +7,7 @@ import pytest
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.consent import Reading, SuppressionReason
 from followup.domain.delivery import TRANSITIONS, Reason, Status
-from followup.services import receiving, working
+from followup.services import receiving, settling, working
 from followup.services.receiving import Text
 from followup.store import consents, replies
 from followup.store.db import new_id, reading, transaction
@@ -18,6 +18,7 @@ from tests.schema import KEYRING
 from tests.services.cast import (
     ALICE,
     BOB,
+    DAY,
     FRONT_DESK_PHONE,
     MINUTE,
     TUESDAY_TEN,
@@ -334,3 +335,31 @@ def test_nobody_else_is_unsubscribed(desk: Desk, audience: Audience | None) -> N
     delivery_id = desk.rows(lead, audience=audience)[0].id if audience else new_id()
 
     assert not receiving.unsubscribe(desk.engine, delivery_id, desk.now)
+
+
+@pytest.mark.parametrize("status", [SENT, DELIVERED, UNDELIVERED, FAILED])
+def test_what_becomes_of_a_message_changes_nothing_about_the_lead(
+    desk: Desk, status: Status
+) -> None:
+    row = texted(desk)
+    (before,) = desk.leads()
+
+    desk.report(row, str(status), status)
+
+    (lead,) = desk.leads()
+    for name in ("status", "contacted_at", "promised_at", "snoozed_until", "episode"):
+        assert getattr(lead, name) == getattr(before, name)
+
+
+def test_only_a_report_says_that_something_was_delivered(desk: Desk) -> None:
+    row = texted(desk)
+    desk.provider.finding = None
+
+    desk.now += 2 * DAY
+    settling.reconcile(desk.sender, desk.now)
+    desk.rescue()
+    desk.settle()
+    assert {one.status for one in desk.rows(lane=Lane.ack)} == {ACCEPTED}
+
+    desk.report(row, "delivered", DELIVERED)
+    assert now(desk, row).status is DELIVERED

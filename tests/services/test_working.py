@@ -21,7 +21,7 @@ from followup.errors import (
     TemporaryFailure,
 )
 from followup.services import working
-from followup.store import consents, ledger
+from followup.store import consents, deliveries, ledger
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Lead
 from followup.transports.base import Outgoing
@@ -513,3 +513,36 @@ def test_what_was_in_flight_and_comes_back_is_not_sent_beside_the_reopened(desk:
 
     rows = desk.rows(lead, step="acknowledgement")
     assert {(row.status, row.reason) for row in rows} == {(Status.cancelled, Reason.contacted)}
+
+
+def test_more_than_any_page_of_planned_deliveries_is_cancelled_by_one_mark(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    (reminder,) = desk.rows(lead, step="reminder", channel=Channel.email)
+    copied = [
+        *("lead_id", "episode", "step", "audience", "channel", "lane", "recipient"),
+        *("recipient_hash", "recipient_name", "arrived_at", "due_at", "expires_at"),
+    ]
+    row = {name: getattr(reminder, name) for name in copied}
+    with transaction(desk.engine) as session:
+        deliveries.plan(session, [{**row, "occurrence": 100 + number} for number in range(150)])
+
+    assert desk.mark(lead).cancelled >= 150
+
+    assert desk.owed(lead) == 0
+
+
+def test_no_delivery_is_ever_gone_however_plans_change(desk: Desk) -> None:
+    """What is no longer owed is a state with its reason."""
+    lead = desk.submit(ALICE)
+    before = {row.id for row in desk.rows()}
+
+    desk.submit({**ALICE, "phone": "+12125550199"})
+    desk.reply("+12125550199", "STOP")
+    desk.now += 5 * MINUTE
+    desk.send()
+    desk.mark(lead)
+    desk.reopen(lead)
+
+    rows = desk.rows()
+    assert before <= {row.id for row in rows}
+    assert all(row.reason for row in rows if row.status in (Status.cancelled, Status.skipped))

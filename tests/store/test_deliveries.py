@@ -380,3 +380,20 @@ def test_a_delivery_belongs_to_a_lead(engine: Engine) -> None:
 
     with pytest.raises(Exception, match=r"(?i)foreign key"), transaction(engine) as session:
         session.add(stray)
+
+
+@pytest.mark.parametrize(
+    ("status", "before"),
+    [
+        (Status.accepted, Status.planned),
+        (Status.delivered, Status.sent),
+        (Status.cancelled, Status.planned),
+        (Status.expired, Status.sending),
+    ],
+)
+def test_a_row_refuses_a_step_back(engine: Engine, status: Status, before: Status) -> None:
+    with transaction(engine) as session:
+        row = add_delivery(session, add_lead(session), status=status)
+
+        with pytest.raises(ValueError, match=f"{status} cannot become {before}"):
+            row.status = before
