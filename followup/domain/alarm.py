@@ -40,6 +40,9 @@ SILENT_AFTER = timedelta(seconds=60)
 #: An address of the staff is taken for mended when nothing has come back for that long.
 UNREACHED_FOR = timedelta(days=1)
 
+#: During an outage people become unreachable one by one; staff hear of them no more often.
+SUMMARY_EVERY = timedelta(minutes=10)
+
 #: So many references are named in one message; staff see the others on the board.
 MOST_NAMED = 20
 

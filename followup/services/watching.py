@@ -14,6 +14,7 @@ from followup.domain.alarm import (
     OVERDUE_AFTER,
     PAUSED_AFTER,
     SILENT_AFTER,
+    SUMMARY_EVERY,
     UNCONSUMED_AFTER,
     UNREACHED_FOR,
     AlarmKind,
@@ -171,12 +172,17 @@ def _no_submission(session: Session, planner: Planner, now: datetime) -> _Concer
 
 
 def _tell_tasks(session: Session, planner: Planner, now: datetime) -> None:
-    """One summary per site for all whom no message reached, however many an outage left."""
+    """One summary per site for all whom no message reached, however many an outage left.
+
+    Those who follow within `SUMMARY_EVERY` are told together, in the next one.
+    """
     by_site: dict[str, list[tuple[Task, Lead]]] = {}
     for task in alarms.list_untold(session):
         lead = leads.get_lead(session, task.lead_id)
         by_site.setdefault(planner.clinic.site(lead.site).id, []).append((task, lead))
     for site_id, found in sorted(by_site.items()):
+        if alarms.find_cleared(session, AlarmKind.unreached, site_id, now - SUMMARY_EVERY):
+            continue
         for task, _ in found:
             task.told_at = now
         waiting = [lead.reference for _, lead in found if lead.status in WAITING]

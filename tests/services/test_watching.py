@@ -12,7 +12,7 @@ from followup.clinic import Caps, Recipient, StaffRole
 from followup.domain.alarm import CALM, MOST_NAMED, SILENT_AFTER, AlarmKind
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
-from followup.errors import PermanentFailure
+from followup.errors import PermanentFailure, TemporaryFailure
 from followup.services import watching
 from followup.store import counts, submissions
 from followup.store.db import reading, real_now, transaction
@@ -474,6 +474,25 @@ def test_all_whom_an_outage_left_are_one_message_to_each_of_the_staff(desk: Desk
         assert "We could not write to 23 people." in text
         assert "and 3 more" in text
         assert sum(reference in text for reference in references) == MOST_NAMED
+
+
+def test_who_becomes_unreachable_one_by_one_is_told_together(desk: Desk) -> None:
+    submit_strangers(desk, 3)
+    desk.send(Lane.staff)
+    desk.now = at("2026-10-21 09:30")
+    for number, lead in enumerate(desk.leads()):
+        for row in desk.rows(lead, lane=Lane.ack):
+            desk.change(row, expires_at=desk.now + number * MINUTE)
+    desk.provider.answer = lambda _: TemporaryFailure("come back later")
+    for _ in range(12):
+        desk.send(Lane.ack)
+        desk.watch()
+        desk.now += MINUTE
+
+    desk.provider.answer = lambda _: None
+    first, second = told(desk)[FRONT_DESK]
+    assert "1 person" in first
+    assert "2 people" in second
 
 
 def test_staff_are_told_of_each_person_once(desk: Desk) -> None:
