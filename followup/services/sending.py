@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,7 +99,7 @@ def send_due(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> bool:
             for channel in sorted(due):
                 run = runs.submit(_send_channel, sender, lane, channel, clock, ends_at)
                 busy[channel] = run, is_timely
-            wait([run for run, _ in busy.values()], LOOK_AGAIN_SECONDS, FIRST_COMPLETED)
+            wait([run for run, _ in busy.values()], LOOK_AGAIN_SECONDS)
             for channel in [channel for channel in busy if busy[channel][0].done()]:
                 is_done[channel] = busy.pop(channel)[0].result()
             goes_on = any(is_timely for _, is_timely in busy.values())

@@ -3,9 +3,10 @@ nobody an attempt."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Event
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 
 from followup.domain.breaker import FAILURES_TO_PAUSE, probe_delay
 from followup.domain.cadence import Channel, Lane
@@ -340,3 +341,26 @@ def test_an_answer_long_after_the_pause_is_no_try_that_failed(desk: Desk) -> Non
 
     row = breaker(desk)
     assert (row.probes, row.probe_at) == (0, row.paused_at)
+
+
+def test_a_paused_channel_is_not_looked_at_all_the_time_while_the_other_is_busy(desk: Desk) -> None:
+    desk.submit(ALICE)
+    desk.pause(Channel.sms)
+    looks, enough = [0], Event()
+
+    def look(_connection: Connection) -> None:
+        looks[0] += 1
+        if looks[0] > 20:
+            enough.set()
+
+    def wait_a_while(_message: Outgoing) -> None:
+        enough.wait(0.7)
+
+    desk.provider.answer = wait_a_while
+    event.listen(desk.engine, "commit", look)
+    try:
+        desk.send(Lane.ack)
+    finally:
+        event.remove(desk.engine, "commit", look)
+
+    assert not enough.is_set()
