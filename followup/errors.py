@@ -101,12 +101,21 @@ class PermanentFailure(TransportError):
     """Certainly not sent, and this message to this address never will be.
 
     `suppress` says why the address must not be written to any more, in the words of
-    `domain.consent.SuppressionReason`; None when only this message is at fault.
+    `domain.consent.SuppressionReason`; None when only this message is at fault. `blames_us`: for
+    what we write or may not do, so that others may be refused as well.
     """
 
-    def __init__(self, reason: str, code: str | None = None, *, suppress: str | None = None):
+    def __init__(
+        self,
+        reason: str,
+        code: str | None = None,
+        *,
+        suppress: str | None = None,
+        blames_us: bool = False,
+    ) -> None:
         super().__init__(reason, code)
         self.suppress = suppress
+        self.blames_us = blames_us
 
 
 class ConfigurationFailure(TransportError):

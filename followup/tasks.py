@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -107,10 +108,12 @@ app.add_defaults(_configuration)
 def consume() -> None:
     """Make leads of what came in, then ring the lanes in which something is due at once."""
     service = worker_service()
+    ends_at = time.monotonic() + sending.RUN.total_seconds()
     while taken := intake.consume(service.engine, service.planner, service.now()):
         for lane in (Lane.ack, Lane.staff):
             ring(lane)
-        if taken < intake.BATCH:
+        # What is left is the next ring's: beat rings each second.
+        if taken < intake.BATCH or time.monotonic() >= ends_at:
             break
 
 

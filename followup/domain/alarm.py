@@ -19,6 +19,7 @@ class AlarmKind(StrEnum):
     no_submission = "no_submission"
     capped = "capped"
     staff_unreached = "staff_unreached"
+    refused = "refused"
     #: Not a state, but a list: people whom no message of ours reached.
     unreached = "unreached"
 
@@ -39,6 +40,9 @@ PAUSED_AFTER = timedelta(minutes=1)
 SILENT_AFTER = timedelta(seconds=60)
 #: An address of the staff is taken for mended when nothing has come back for that long.
 UNREACHED_FOR = timedelta(days=1)
+
+#: A refusal for what we write is told once in that time.
+REFUSED_FOR = timedelta(days=1)
 
 #: During an outage people become unreachable one by one; staff hear of them no more often.
 SUMMARY_EVERY = timedelta(minutes=10)
@@ -71,6 +75,11 @@ def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
             return "The hourly limit of messages is reached; further messages wait for the next."
         case AlarmKind.staff_unreached:
             return f"A message to {subject} of the staff came back. Please check the address."
+        case AlarmKind.refused:
+            return (
+                f"The provider for {_CHANNELS.get(subject, subject)} refused a message for what "
+                f"it says or for what we may not do (code {facts.get('code')}). Others may follow."
+            )
         case AlarmKind.unreached:
             return _unreached(facts)
 

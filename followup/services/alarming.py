@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from followup.clinic import Site
 from followup.domain.alarm import CALM, AlarmKind
+from followup.domain.cadence import Channel
 from followup.domain.delivery import REACHED_PROVIDER, Reason
 from followup.services.planning import Planner
 from followup.store import alarms, deliveries
@@ -43,6 +44,13 @@ def raise_alarm(
     log.error("an alarm is raised", alarm=kind, subject=subject, **facts)
     _tell(session, planner, alarm, RAISED, now)
     return True
+
+
+def blame_us(
+    session: Session, planner: Planner, channel: Channel, code: str | None, now: datetime
+) -> None:
+    """A provider refused a message for what we write or may not do: operators hear of it."""
+    raise_alarm(session, planner, AlarmKind.refused, channel.value, now, {"code": code or "none"})
 
 
 def clear_alarm(

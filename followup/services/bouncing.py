@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -23,8 +22,6 @@ from followup.transports import bounces
 from followup.transports.base import Report
 from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.mailbox import Mailbox
-
-log = structlog.get_logger()
 
 #: Mails in a row to one address that were put off before the address counts as bad.
 DEFERRED_IN_A_ROW = 3
@@ -109,8 +106,6 @@ def _apply(
     happening = event.happening
     if happening is MailHappening.deferred and _is_hopeless(session, hashes):
         happening = MailHappening.bounced
-    if happening is MailHappening.refused:
-        log.error("a mail was refused on its way", delivery_id=str(row.id), code=event.code)
     if row.audience is Audience.patient:
         if happening is MailHappening.bounced:
             reason = SuppressionReason.unreachable
@@ -119,7 +114,8 @@ def _apply(
     status = _STATUSES.get(happening)
     code = event.code or (event.said if status is Status.undelivered else "")
     # A mail has one id, whoever reports on it.
-    report = Report(row.provider_id or "", event.said, status, code)
+    blames_us = happening is MailHappening.refused
+    report = Report(row.provider_id or "", event.said, status, code, blames_us=blames_us)
     apply_report(session, planner, row, report, now)
 
 

@@ -14,6 +14,7 @@ from followup.domain.cadence import Audience, Channel
 from followup.domain.consent import Act, Reading, SuppressionReason, read_reply
 from followup.domain.delivery import Reason, Status, may_become
 from followup.domain.lead import LeadStatus
+from followup.services.alarming import blame_us
 from followup.services.ladder import LOST, climb
 from followup.services.pausing import pause
 from followup.services.planning import Planner
@@ -70,18 +71,22 @@ def apply_report(
     row.reason = Reason.undeliverable if status in LOST else None
     _note_receipt(session, row, now)
     if status in LOST:
-        _draw_conclusions(session, row, report, now)
+        _draw_conclusions(session, planner, row, report, now)
         climb(session, planner, [row], now)
     return True
 
 
-def _draw_conclusions(session: Session, row: Delivery, report: Report, now: datetime) -> None:
+def _draw_conclusions(
+    session: Session, planner: Planner, row: Delivery, report: Report, now: datetime
+) -> None:
     """With a messaging service Twilio takes every text, and says later what is wrong with it."""
     if report.suppress is not None and row.audience is Audience.patient:
         reason = SuppressionReason(report.suppress)
         consents.suppress(session, row.channel, row.recipient_hash, reason, now, report.code)
     if report.misconfigured:
         pause(session, row.channel, report.code)
+    if report.blames_us:
+        blame_us(session, planner, row.channel, report.code, now)
 
 
 def _note_receipt(session: Session, row: Delivery, now: datetime) -> None:

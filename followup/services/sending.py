@@ -21,8 +21,10 @@ from followup.domain.lead import WAITING
 from followup.errors import (
     FollowupError,
     OutcomeUnknown,
+    PermanentFailure,
     TransportError,
 )
+from followup.services.alarming import blame_us
 from followup.services.braking import room, take_room
 from followup.services.composing import Composer
 from followup.services.concluding import Claimed, Outcome, Returned, keep_outcome, outcome_values
@@ -329,4 +331,7 @@ def _record(
         answered = [outcome for outcome in outcomes if not isinstance(outcome, Returned)]
         # The breaker before the leads, as whoever probes and as receipts do.
         note_outcomes(session, channel, answered, is_probe=taken.is_probe)
+        for outcome in outcomes:
+            if isinstance(outcome, PermanentFailure) and outcome.blames_us:
+                blame_us(session, sender.planner, channel, outcome.code, now)
         climb(session, sender.planner, lost, now)

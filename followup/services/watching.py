@@ -13,6 +13,7 @@ from followup.domain.alarm import (
     MOST_NAMED,
     OVERDUE_AFTER,
     PAUSED_AFTER,
+    REFUSED_FOR,
     SILENT_AFTER,
     SUMMARY_EVERY,
     UNCONSUMED_AFTER,
@@ -134,6 +135,8 @@ def _concerns(
         if alarm.kind is AlarmKind.staff_unreached:
             came_back = deliveries.came_back(session, alarm.subject, now - UNREACHED_FOR)
             yield _Concern(alarm.kind, alarm.subject, alarm.facts if came_back else None)
+        elif alarm.kind is AlarmKind.refused and now - alarm.raised_at > REFUSED_FOR:
+            yield _Concern(alarm.kind, alarm.subject, None)
 
 
 def _paused(session: Session) -> Iterator[_Concern]:

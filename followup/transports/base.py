@@ -44,6 +44,8 @@ class Report:
     suppress: str | None = None
     #: The account or sender is at fault, so that every further message would fail as well.
     misconfigured: bool = False
+    #: Refused for what we write or may not do, so that others may be refused as well.
+    blames_us: bool = False
 
 
 @dataclass(frozen=True)

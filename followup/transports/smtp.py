@@ -345,7 +345,9 @@ def _refuse(
         raise ConfigurationFailure("the mail server refuses our account or sender", shown)
     if by_recipient and _is_no_mailbox(code, enhanced):
         raise PermanentFailure("there is no such mailbox", shown, suppress="unreachable")
-    raise PermanentFailure("the mail server refused the message", shown)
+    # Of a recipient's refusal only a policy, or our own address, is about us (RFC 3463 §3).
+    blames_us = not by_recipient or enhanced.startswith(("5.7.", "5.1.7", "5.1.8"))
+    raise PermanentFailure("the mail server refused the message", shown, blames_us=blames_us)
 
 
 def _is_no_mailbox(code: int, enhanced: str) -> bool:

@@ -63,6 +63,8 @@ class _Outcome(StrEnum):
     #: Our own messages wait at Twilio already; hurrying makes it worse.
     queue_full = "queue_full"
     message = "message"
+    #: Refused for what we write, or may not do: an operator hears of it.
+    ours = "ours"
     number = "number"
     opted_out = "opted_out"
     configuration = "configuration"
@@ -80,14 +82,14 @@ CODES: Mapping[int, _Outcome] = {
     20503: _Outcome.temporary,  # unavailable; not processed
     21211: _Outcome.number,  # invalid To
     21212: _Outcome.configuration,  # invalid From
-    21408: _Outcome.message,  # region not permitted to this account
+    21408: _Outcome.ours,  # region not permitted to this account
     21606: _Outcome.configuration,  # From cannot send texts
     21608: _Outcome.configuration,  # trial account, unverified number
     21610: _Outcome.opted_out,  # the recipient replied STOP
     21611: _Outcome.queue_full,  # ten hours of messages wait there
     21612: _Outcome.message,  # not routable
     21614: _Outcome.number,  # cannot receive texts
-    21617: _Outcome.message,  # body too long
+    21617: _Outcome.ours,  # body too long
     21635: _Outcome.number,  # landline
     30001: _Outcome.queue_full,
     30002: _Outcome.configuration,  # account suspended
@@ -95,14 +97,14 @@ CODES: Mapping[int, _Outcome] = {
     30004: _Outcome.message,  # blocked
     30005: _Outcome.number,  # unknown or inactive
     30006: _Outcome.number,  # landline, or a carrier that cannot be reached
-    30007: _Outcome.message,  # filtered by Twilio or the carrier
+    30007: _Outcome.ours,  # filtered by Twilio or the carrier
     30008: _Outcome.message,  # unknown; a second one might be a double
     30029: _Outcome.configuration,  # retention option not enabled
     30030: _Outcome.configuration,
     30032: _Outcome.configuration,  # toll-free number not verified
     30034: _Outcome.configuration,  # unregistered campaign
     30036: _Outcome.message,  # its validity ran out; late is not sent
-    30450: _Outcome.message,  # blocked as SMS pumping
+    30450: _Outcome.ours,  # blocked as SMS pumping
     30500: _Outcome.unknown,  # Twilio's own fault
     30610: _Outcome.message,  # their quiet hours
     30640: _Outcome.opted_out,  # a litigator
@@ -114,6 +116,9 @@ _SUPPRESSES: Mapping[_Outcome, str] = {
     _Outcome.number: "unreachable",
     _Outcome.opted_out: "opted_out",
 }
+
+#: Outcomes of which an operator hears: what is at fault is ours, and others will meet it too.
+_BLAMES_US = frozenset({_Outcome.ours, _Outcome.deferred})
 
 #: The waits that come with a code: a full day is over after a rolling 24 hours (error 63038).
 WAITS: Mapping[_Outcome, timedelta] = {
@@ -297,6 +302,7 @@ def read_report(provider_id: str, said: str, code: str = "") -> Report:
         code=code[:32],
         suppress=_SUPPRESSES.get(outcome) if outcome else None,
         misconfigured=outcome is _Outcome.configuration,
+        blames_us=outcome in _BLAMES_US,
     )
 
 
@@ -342,7 +348,8 @@ def classify(
         return PermanentFailure(
             "the number must not be texted", text, suppress=_SUPPRESSES[outcome]
         )
-    return PermanentFailure("Twilio refused the message", text)
+    blames_us = outcome is _Outcome.ours
+    return PermanentFailure("Twilio refused the message", text, blames_us=blames_us)
 
 
 def _by_http_status(status: int) -> _Outcome:
@@ -351,7 +358,7 @@ def _by_http_status(status: int) -> _Outcome:
     if status in (401, 403):
         return _Outcome.configuration
     if 400 <= status < 500:
-        return _Outcome.message
+        return _Outcome.ours
     return _Outcome.unknown
 
 

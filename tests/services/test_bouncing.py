@@ -351,7 +351,7 @@ def test_a_refusal_by_policy_is_told_to_the_operator_without_a_word_of_theirs(de
 
     (line,) = logged
     assert line["log_level"] == "error"
-    assert (line["delivery_id"], line["code"]) == (str(row.id), "5.7.1")
+    assert (line["alarm"], line["code"]) == ("refused", "5.7.1")
     assert "their" not in str(line)
 
 

@@ -148,6 +148,14 @@ def bounce(desk: Desk) -> None:
     desk.provider.answer = lambda _: None
 
 
+def refuse(desk: Desk) -> None:
+    desk.submit(ALICE)
+    refusal = PermanentFailure("Twilio refused the message", "30450", blames_us=True)
+    desk.provider.answer = lambda one: refusal if one.to == ALICE["phone"] else None
+    desk.send(Lane.ack, Lane.staff)
+    desk.provider.answer = lambda _: None
+
+
 def let_a_day_pass(desk: Desk) -> None:
     desk.now += DAY + MINUTE
 
@@ -183,6 +191,10 @@ CASES = [
     pytest.param(
         AlarmKind.staff_unreached, "Front desk", bounce, let_a_day_pass,
         "A message to Front desk of the staff came back.", id="staff",
+    ),
+    pytest.param(
+        AlarmKind.refused, "sms", refuse, let_a_day_pass,
+        "The provider for text messages refused a message", id="refused",
     ),
 ]  # fmt: skip
 

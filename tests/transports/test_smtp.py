@@ -114,6 +114,27 @@ def test_replies_go_to_the_staffed_inbox(sandbox: Sandbox) -> None:
     assert sandbox.messages()[0].headers["Reply-To"] == "front-desk@example.com"
 
 
+@pytest.mark.parametrize(
+    ("script", "blames_us"),
+    [
+        ("rcpt_554_5.7.1", True),
+        ("rcpt_550_5.1.8", True),
+        ("data_554_5.6.0", True),
+        ("rcpt_550_5.1.1", False),
+        ("rcpt_550_5.4.4", False),
+    ],
+)
+def test_a_refusal_for_what_we_are_or_write_is_told_from_one_of_the_address(
+    sandbox: Sandbox, smtp: SmtpTransport, script: str, blames_us: bool
+) -> None:
+    sandbox.mail_script(script)
+
+    with pytest.raises(PermanentFailure) as refused:
+        smtp.send(mail())
+
+    assert refused.value.blames_us is blames_us
+
+
 def test_sent_again_it_is_the_same_message_for_the_receiver(
     sandbox: Sandbox, smtp: SmtpTransport
 ) -> None:

@@ -23,7 +23,7 @@ from followup.errors import (
 )
 from followup.sandbox.server import Sandbox
 from followup.transports.base import Finding, Lost, Outgoing, Report
-from followup.transports.twilio import STATUSES, Account, TwilioTransport, classify
+from followup.transports.twilio import STATUSES, Account, TwilioTransport, classify, read_report
 from tests.servers import find_free_port
 from tests.transports.certificates import make_certificate, server_side
 from tests.transports.conftest import SID, TOKEN, OpenSandbox
@@ -458,6 +458,28 @@ def test_no_reason_holds_a_number_or_the_text(sandbox: Sandbox, twilio: TwilioTr
 
     assert ALICE not in str(error)
     assert "Alice" not in f"{error} {error.reason} {error.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("code", "blames_us"),
+    [(30007, True), (30450, True), (63038, True), (30003, False), (30006, False), (12345, False)],
+)
+def test_a_report_tells_a_refusal_for_what_we_write_from_one_of_the_number(
+    code: int, blames_us: bool
+) -> None:
+    assert read_report("SM1", "undelivered", str(code)).blames_us is blames_us
+
+
+@pytest.mark.parametrize(
+    ("code", "blames_us"), [(30450, True), (99999, True), (21211, False), (21610, False)]
+)
+def test_an_answer_tells_a_refusal_for_what_we_write_from_one_of_the_number(
+    code: int, blames_us: bool
+) -> None:
+    refused = classify(400, code)
+
+    assert isinstance(refused, PermanentFailure)
+    assert refused.blames_us is blames_us
 
 
 @pytest.mark.parametrize("code", [None, "", "abc", "21211", 21211])

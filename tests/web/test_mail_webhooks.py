@@ -179,7 +179,7 @@ def test_nothing_that_a_provider_says_of_somebody_is_logged(
     assert sendgrid(post_office, [{**event, **words}]).status_code == 200
 
     lines = logged()
-    assert "a mail was refused on its way" in lines
+    assert "an alarm is raised" in lines
     assert "5.7.1" in lines
     assert "marked" not in lines
 
