@@ -2,7 +2,8 @@
 
 from sqlalchemy import Connection, Engine, text
 
-from followup.store import append_only, db
+from followup.domain.audit import head_mac
+from followup.store import append_only, db, entries
 from followup.store.crypto import Keyring
 from followup.store.models import AuditHead, Base
 
@@ -24,12 +25,18 @@ def create(url: str) -> None:
 
 
 def empty(engine: Engine) -> None:
-    """Takes all rows away, those that the database keeps too; the audit trail keeps its head."""
-    with engine.begin() as connection:
+    """Takes all rows away, those that the database keeps too; the audit trail begins anew."""
+    with db.transaction(engine) as session:
+        connection = session.connection()
         _guard(connection, on=False)
         for table in reversed(Base.metadata.sorted_tables):
             if table is not AuditHead.__table__:
                 connection.execute(table.delete())
+        head = entries.get_head(session)
+        if head.position:
+            mac = head_mac(entries.chain_key(session), 0, "")
+            head.position, head.seal, head.mac = 0, "", mac
+        session.flush()
         _guard(connection, on=True)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from hashlib import sha256
 from typing import Any
 
@@ -86,13 +86,23 @@ class Flaw:
         return f"{self.where}: {self.says}"
 
 
+class _Known(Enum):
+    """What is known of the entry before."""
+
+    right = "right"
+    #: It follows a flaw, so whether it was sealed in its place shows with the next.
+    unsure = "unsure"
+    wrong = "wrong"
+
+
 class Walk:
     """Goes along the chain from its first entry, and tells what does not fit."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._next = 1
-        #: None after a flaw: what the next entry was sealed onto is not known.
+        self._before = _Known.right
+        #: Of the entry before; None when that cannot be read.
         self._seal: str | None = ""
 
     def step(
@@ -102,26 +112,44 @@ class Walk:
         if position != self._next:
             yield Flaw(_missing(self._next, position - 1), "missing")
             self._seal = None
-        where, previous = f"entry {position}", self._seal
-        self._next, self._seal = position + 1, seal
+        self._next, previous = position + 1, self._seal
         if entry is None:
-            yield Flaw(where, "cannot be read any more")
-            self._seal = None
+            yield Flaw(f"entry {position}", "cannot be read any more")
+            self._before, self._seal = _Known.wrong, None
             return
+        self._seal = seal
         if not is_same(mac, mac_of(self._key, entry)):
-            yield Flaw(where, "was changed, or is not the service's")
-        if previous is not None and not is_same(seal, seal_of(self._key, position, previous, mac)):
-            yield Flaw(where, "is not what was sealed in this place")
-            self._seal = None
+            yield Flaw(f"entry {position}", "was changed, or is not the service's")
+        if previous is None:
+            self._before = _Known.unsure
+        elif is_same(seal, seal_of(self._key, position, previous, mac)):
+            self._before = _Known.right
+        else:
+            yield from self._misplaced(position)
+
+    def _misplaced(self, position: int) -> Iterator[Flaw]:
+        """The entry was not sealed onto the one before: one of the two is not in its place."""
+        before, self._before = self._before, _Known.unsure
+        if before is _Known.right:
+            self._before = _Known.wrong
+            yield Flaw(f"entry {position}", _MISPLACED)
+        elif before is _Known.unsure:
+            yield Flaw(f"entry {position - 1}", _MISPLACED)
 
     def end(self, position: int, seal: str, mac: str) -> Iterator[Flaw]:
         """Whether the chain ends where the head says."""
+        last = self._next - 1
         if not is_same(mac, head_mac(self._key, position, seal)):
             yield Flaw("head", "was changed, or is not the service's")
-        elif position >= self._next:
-            yield Flaw(_missing(self._next, position), "missing at the end")
-        elif position < self._next - 1 or (self._seal is not None and self._seal != seal):
+        elif position > last:
+            yield Flaw(_missing(last + 1, position), "missing at the end")
+        elif position < last or (self._before is _Known.right and self._seal != seal):
             yield Flaw("head", "names another end than the chain has")
+        elif self._before is _Known.unsure and self._seal not in (None, seal):
+            yield Flaw(f"entry {last}", _MISPLACED)
+
+
+_MISPLACED = "is not what was sealed in this place"
 
 
 def _missing(first: int, last: int) -> str:
