@@ -1,7 +1,5 @@
-"""The one place that chooses concrete things: engine, transports, Celery, logging, clock."""
+"""The one place that chooses concrete things: engine, transports, Celery, clock."""
 
-import logging
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import structlog
 from jinja2 import Environment
 from sqlalchemy import Engine
 
@@ -139,37 +135,3 @@ def worker_service() -> Service:
 @cache
 def worker_sender() -> Sender:
     return make_sender(worker_service())
-
-
-def configure_logging(settings: Settings) -> None:
-    """Sentences with ids to stderr: JSON, or for people to read at home."""
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    # One line a ring and a second would bury everything else.
-    for noisy in ("celery.beat", "celery.worker.strategy", "celery.app.trace", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

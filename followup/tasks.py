@@ -12,13 +12,14 @@ from celery import Celery, Task, signals
 from celery.schedules import crontab
 from kombu.transport import redis as redis_broker
 
-from followup.bootstrap import configure_logging, make_mailbox, worker_sender, worker_service
+from followup.bootstrap import make_mailbox, worker_sender, worker_service
 from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
 from followup.config import read_settings
 from followup.domain.cadence import Lane
 from followup.errors import TransportError
 from followup.gate import Gate
-from followup.services import bouncing, intake, sending, settling, watching
+from followup.logs import configure_logging
+from followup.services import auditing, bouncing, intake, sending, settling, watching
 from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
@@ -51,6 +52,16 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
         "rescue what lost workers held": {"task": "followup.rescue", **seldom},
         "ask about unknown outcomes": {"task": "followup.settle", **seldom},
         "watch over all of it": {"task": "followup.watch", **seldom},
+        "seal the audit trail": {
+            "task": "followup.seal",
+            "schedule": 5.0,
+            "options": {"queue": "upkeep", "expires": 5},
+        },
+        "tell where the audit trail ends": {
+            "task": "followup.tell_head",
+            "schedule": crontab(minute="47"),
+            "options": {"queue": "upkeep", "expires": 3000},
+        },
         "ask about receipts that never came": {
             "task": "followup.reconcile",
             # By the clock, and not by an interval, which would begin anew with each start of beat.
@@ -149,6 +160,17 @@ def watch() -> None:
         caps=service.caps,
         rate=service.settings.clock_rate,
     )
+
+
+@app.task(name="followup.seal")
+def seal() -> None:
+    service = worker_service()
+    auditing.seal(service.engine, service.now())
+
+
+@app.task(name="followup.tell_head")
+def tell_head() -> None:
+    auditing.tell_head(worker_service().engine)
 
 
 @app.task(name="followup.reconcile")

@@ -1,8 +1,5 @@
 """The wiring: the clock, and which concrete thing serves which channel."""
 
-import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -126,31 +123,3 @@ def test_reserved_numbers_are_texted_only_where_nothing_leaves_the_machine(
     sender = make_sender(replace(service, settings=settings_of(directory, **fields)))
 
     assert sender.reserved_allowed is allowed
-
-
-LOGS = """
-import logging, structlog
-from followup.bootstrap import configure_logging
-from followup.config import Settings
-configure_logging(Settings(log_format="json"))
-structlog.get_logger().warning("a channel is misconfigured", channel="sms")
-logging.getLogger("elsewhere").error("a sentence of %s", "another library")
-logging.getLogger("celery.app.trace").info("one line a ring")
-logging.getLogger("twilio.http_client").info("To=+14155550101")
-structlog.get_logger().debug("too small")
-"""
-
-
-def test_logs_are_json_lines_without_the_noise_of_each_ring_and_without_numbers() -> None:
-    imports = "import followup.transports.twilio\n"
-    done = subprocess.run(
-        (sys.executable, "-c", imports + LOGS), capture_output=True, text=True, check=True
-    )
-
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(line["level"], line["event"]) for line in lines] == [
-        ("warning", "a channel is misconfigured"),
-        ("error", "a sentence of another library"),
-    ]
-    assert lines[0]["channel"] == "sms"
-    assert done.stdout == ""

@@ -5,7 +5,7 @@ import sys
 import typer
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from followup.cli import leads, processes, staff, submissions, templates
+from followup.cli import audit, leads, processes, staff, submissions, templates
 from followup.config import PREFIX
 from followup.errors import FollowupError, Invalid, Misconfigured
 from followup.store.db import cause_of
@@ -22,6 +22,7 @@ for group in (processes.app, submissions.app):
 app.add_typer(leads.app, name="leads")
 app.add_typer(staff.app, name="staff")
 app.add_typer(templates.app, name="templates")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

@@ -1,18 +1,24 @@
 """`followup leads …`: the same service functions as the API's, for the operator's terminal."""
 
-import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service
-from followup.cli.opening import AsJson, local, open_store, print_json, who
+from followup.cli.opening import (
+    AsJson,
+    find_lead,
+    local,
+    note_seen,
+    open_store,
+    print_json,
+    who,
+)
+from followup.domain.audit import Door
 from followup.domain.lead import LeadStatus, Outcome
-from followup.errors import NotFound
 from followup.services import explaining, reporting, working
-from followup.store import leads, submissions
+from followup.store import submissions
 from followup.store.db import reading, transaction
 from followup.store.models import Lead
 
@@ -37,6 +43,7 @@ def list_leads(
         )
         shown = [reporting.show_lead(lead, service.now()) for lead in page]
         problems = len(submissions.list_problems(session))
+    note_seen(service, "listed", leads=[lead.reference for lead in page])
     if as_json:
         print_json(shown)
         return
@@ -59,7 +66,9 @@ def show(which: Which, as_json: AsJson = False) -> None:
     """All of one lead: what came in, what was sent or not and why, what was done."""
     service = open_store()
     with reading(service.engine) as session:
-        lead = reporting.show_lead_whole(session, _find(session, which), service.now())
+        found = find_lead(session, which)
+        lead = reporting.show_lead_whole(session, found, service.now())
+    note_seen(service, "seen", found.id)
     if as_json:
         print_json(lead)
         return
@@ -84,9 +93,10 @@ def explain(which: Which, as_json: AsJson = False) -> None:
     """Why each message was sent, or was not, and what comes next and when."""
     service = open_store()
     with reading(service.engine) as session:
-        lead = _find(session, which)
+        lead = find_lead(session, which)
         explained = explaining.explain(session, lead, service.now())
         site = lead.site
+    note_seen(service, "seen", lead.id)
     if as_json:
         print_json(explained)
         return
@@ -134,9 +144,15 @@ def contacted(
     """Staff reached the person: nothing more is sent."""
     service = open_store()
     with transaction(service.engine) as session:
-        lead = _find(session, which)
+        lead = find_lead(session, which)
         marked = working.mark_contacted(
-            session, lead.id, by=by or who(), now=service.now(), outcome=outcome, note=note
+            session,
+            lead.id,
+            by=by or who(),
+            now=service.now(),
+            door=Door.command_line,
+            outcome=outcome,
+            note=note,
         )
     in_flight = [str(delivery_id) for delivery_id in marked.in_flight]
     if as_json:
@@ -161,9 +177,10 @@ def attempt(which: Which, by: By = None, note: Note = None) -> None:
         lead = working.record_attempt(
             session,
             service.planner,
-            _find(session, which).id,
+            find_lead(session, which).id,
             by=by or who(),
             now=service.now(),
+            door=Door.command_line,
             note=note,
         )
     typer.echo(f"{lead.reference}: reminders rest until {_until(lead, service)}")
@@ -178,7 +195,7 @@ def snooze(
     """Put the reminders of a lead off."""
     service = open_store()
     with transaction(service.engine) as session:
-        lead = _find(session, which)
+        lead = find_lead(session, which)
         zone = service.clinic.site(lead.site).zone
         lead = working.snooze(
             session,
@@ -186,6 +203,7 @@ def snooze(
             until=until.replace(tzinfo=zone),
             by=by or who(),
             now=service.now(),
+            door=Door.command_line,
         )
     typer.echo(f"{lead.reference}: reminders rest until {_until(lead, service)}")
 
@@ -196,7 +214,12 @@ def reopen(which: Which, by: By = None) -> None:
     service = open_store()
     with transaction(service.engine) as session:
         lead = working.reopen(
-            session, service.planner, _find(session, which).id, by=by or who(), now=service.now()
+            session,
+            service.planner,
+            find_lead(session, which).id,
+            by=by or who(),
+            now=service.now(),
+            door=Door.command_line,
         )
     typer.echo(f"{lead.reference} is open again")
 
@@ -204,15 +227,3 @@ def reopen(which: Which, by: By = None) -> None:
 def _until(lead: Lead, service: Service) -> str:
     until = lead.snoozed_until
     return local(until.isoformat() if until else None, service, lead.site)
-
-
-def _find(session: Session, which: str) -> Lead:
-    lead = leads.find_by_reference(session, which)
-    if lead is None:
-        try:
-            lead = leads.find_lead(session, uuid.UUID(which))
-        except ValueError:
-            lead = None
-    if lead is None:
-        raise NotFound(f"there is no lead {which}")
-    return lead

@@ -2,14 +2,22 @@
 
 import json
 import os
+import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service, open_service
 from followup.config import STORING, Settings, read_settings
+from followup.domain.audit import Door
+from followup.errors import NotFound
+from followup.services import auditing
+from followup.store import leads
+from followup.store.models import Lead
 
 ENV_FILE = Path(".env")
 
@@ -40,6 +48,34 @@ def print_json(value: Any) -> None:
 def who() -> str:
     """Whom an action by the command line is ascribed to, when nobody is named."""
     return f"{os.environ.get('USER', 'operator')} (command line)"
+
+
+def note_seen(
+    service: Service, verb: str, lead_id: uuid.UUID | None = None, **facts: Sequence[str]
+) -> None:
+    """In the audit trail: whoever sits at this terminal saw this."""
+    auditing.note(
+        service.engine,
+        service.now(),
+        verb,
+        by=who(),
+        door=Door.command_line,
+        lead_id=lead_id,
+        facts=facts,
+    )
+
+
+def find_lead(session: Session, which: str) -> Lead:
+    """By reference or id. Raises NotFound."""
+    lead = leads.find_by_reference(session, which)
+    if lead is None:
+        try:
+            lead = leads.find_lead(session, uuid.UUID(which))
+        except ValueError:
+            lead = None
+    if lead is None:
+        raise NotFound(f"there is no lead {which}")
+    return lead
 
 
 def local(at: str | None, service: Service, site: str | None) -> str:

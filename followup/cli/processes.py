@@ -19,7 +19,6 @@ from followup.bell import Bell
 from followup.bootstrap import (
     Clock,
     Service,
-    configure_logging,
     make_mailbox,
     make_transports,
     open_service,
@@ -39,6 +38,7 @@ from followup.config import (
 from followup.domain.cadence import Lane
 from followup.errors import FollowupError, Misconfigured
 from followup.local_settings import fast_clock, gather_environment
+from followup.logs import configure_logging
 from followup.sandbox.server import Sandbox, serve
 from followup.services import watching
 from followup.store import db

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from followup.cli.opening import AsJson, open_store, print_json
+from followup.cli.opening import AsJson, open_store, print_json, who
+from followup.domain.audit import Door
 from followup.services import staffing
 from followup.store import people
 from followup.store.crypto import keyring_of
@@ -34,6 +35,8 @@ def add(
             now=service.now(),
             email=email,
             phone=phone,
+            by=who(),
+            door=Door.command_line,
         )
     _show(made, as_json)
 
@@ -66,7 +69,7 @@ def disable(name: Name) -> None:
     """Their token stops working, and they are no longer alerted."""
     service = open_store()
     with transaction(service.engine) as session:
-        staffing.disable(session, name, service.now())
+        staffing.disable(session, name, service.now(), by=who(), door=Door.command_line)
     typer.echo(f"{name} is disabled")
 
 
@@ -75,7 +78,7 @@ def token(name: Name, as_json: AsJson = False) -> None:
     """A new token; the old one stops working."""
     service = open_store()
     with transaction(service.engine) as session:
-        made = staffing.renew_token(session, name)
+        made = staffing.renew_token(session, name, service.now(), by=who(), door=Door.command_line)
     _show(made, as_json)
 
 

@@ -159,13 +159,8 @@ def _mark_problem(submission: Submission, error: Exception) -> None:
         "a submission could not be consumed",
         submission_id=str(submission.id),
         problem=submission.problem,
-        exc_info=None if own else _without_values(error),
+        exc_info=None if own else error,
     )
-
-
-def _without_values(error: Exception) -> tuple[type[Exception], Exception, Any]:
-    """The traceback for the log, with the message left out: it may hold personal data."""
-    return FollowupError, FollowupError(type(error).__name__), error.__traceback__
 
 
 def _consume_one(session: Session, planner: Planner, submission: Submission, now: datetime) -> None:

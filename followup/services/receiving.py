@@ -149,7 +149,8 @@ def _owner(session: Session, hashes: Sequence[str]) -> Lead | None:
 def _opt_in(
     session: Session, hashes: Sequence[str], lead: Lead | None, text: Text, now: datetime
 ) -> None:
-    """START lifts what STOP did, and is consent with these words."""
+    """START lifts what STOP did, and is consent with these words, which are the patient's own and
+    so stand in the evidence, encrypted, and not where the clinic's wording does."""
     consents.lift(session, Channel.sms, hashes, SuppressionReason.opted_out, now)
     if lead is None:
         return
@@ -161,10 +162,10 @@ def _opt_in(
         address_hash=hashes[0],
         given=True,
         act=Act.texted_start,
-        text=text.body,
+        text="",
         text_version="",
         language=lead.language,
-        evidence={"provider_id": text.provider_id},
+        evidence={"provider_id": text.provider_id, "words": text.body},
         occurred_at=now,
         recorded_at=now,
     )

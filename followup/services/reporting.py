@@ -68,7 +68,7 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
                 "channel": one.channel.value,
                 "given": one.given,
                 "act": one.act.value,
-                "text": one.text,
+                "text": one.text or one.evidence.get("words", ""),
                 "text_version": one.text_version,
                 "language": one.language,
                 "occurred_at": iso(one.occurred_at),

@@ -1,4 +1,4 @@
-"""Who of the staff may act: people, their roles and their tokens."""
+"""Who of the staff may act: people, their roles and their tokens. Each change is in the trail."""
 
 import hashlib
 import secrets
@@ -9,9 +9,10 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from followup.domain.address import email_key, normal_email, parse_phone
+from followup.domain.audit import Door
 from followup.domain.delivery import Reason
 from followup.errors import Conflict, Fault, Invalid, NotFound
-from followup.store import deliveries, people
+from followup.store import deliveries, entries, people
 from followup.store.crypto import Keyring, keyring_of
 from followup.store.models import Person
 
@@ -39,6 +40,8 @@ def add_person(
     now: datetime,
     email: str | None = None,
     phone: str | None = None,
+    by: str = "",
+    door: Door = Door.service,
 ) -> Credential:
     """A new person of the staff. Raises Invalid for a bad address, Conflict for a taken name."""
     name = " ".join(name.split())
@@ -58,23 +61,33 @@ def add_person(
         token_hash=_hash(token),
         created_at=now,
     )
+    facts = {"person": name, "role": role.value}
+    entries.add_entry(session, at=now, verb="staff added", by=by, door=door, facts=facts)
     return Credential(person, token)
 
 
-def renew_token(session: Session, name: str) -> Credential:
+def renew_token(
+    session: Session, name: str, now: datetime, *, by: str = "", door: Door = Door.service
+) -> Credential:
     """A new token; the old one stops working with the commit."""
     person = _get(session, name)
     if person.disabled_at is not None:
         raise Conflict(f"{name} is disabled")
     token = _new_token()
     person.token_hash = _hash(token)
+    facts = {"person": name}
+    entries.add_entry(session, at=now, verb="token renewed", by=by, door=door, facts=facts)
     return Credential(person, token)
 
 
-def disable(session: Session, name: str, now: datetime) -> Person:
+def disable(
+    session: Session, name: str, now: datetime, *, by: str = "", door: Door = Door.service
+) -> Person:
     """They may no longer act, and are alerted no more: what was planned for them is cancelled."""
     person = _get(session, name)
     people.disable(person, now)
+    facts = {"person": name}
+    entries.add_entry(session, at=now, verb="staff disabled", by=by, door=door, facts=facts)
     keyring = keyring_of(session.connection().engine)
     hashes = [
         *(keyring.hashes(email_key(person.email)) if person.email else ()),

@@ -1,4 +1,5 @@
-"""What staff do with a lead: contacted, attempt, snooze, reopen. Every door calls these."""
+"""What staff do with a lead: contacted, attempt, snooze, reopen. Every door calls these, and says
+which it is, for the audit trail."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from followup.domain.audit import Door
 from followup.domain.cadence import Channel
 from followup.domain.consent import SuppressionReason
 from followup.domain.delivery import Reason
@@ -36,6 +38,7 @@ def mark_contacted(
     *,
     by: str,
     now: datetime,
+    door: Door = Door.service,
     outcome: Outcome = Outcome.reached,
     note: str | None = None,
 ) -> Marked:
@@ -65,6 +68,7 @@ def mark_contacted(
         verb="contacted",
         by=by,
         at=now,
+        door=door,
         note=note,
         facts={
             "outcome": outcome.value,
@@ -93,6 +97,7 @@ def record_attempt(
     *,
     by: str,
     now: datetime,
+    door: Door = Door.service,
     note: str | None = None,
 ) -> Lead:
     """Staff tried and did not reach the person: reminders rest for two business hours."""
@@ -100,12 +105,18 @@ def record_attempt(
     hours = planner.clinic.site(lead.site).business_hours
     rest_until = hours.add(now, ATTEMPT_SNOOZE)
     lead.snoozed_until = max(lead.snoozed_until or rest_until, rest_until)
-    ledger.add_action(session, lead_id=lead_id, verb="attempt", by=by, at=now, note=note)
+    ledger.add_action(session, lead_id=lead_id, verb="attempt", by=by, at=now, door=door, note=note)
     return lead
 
 
 def snooze(
-    session: Session, lead_id: uuid.UUID, *, until: datetime, by: str, now: datetime
+    session: Session,
+    lead_id: uuid.UUID,
+    *,
+    until: datetime,
+    by: str,
+    now: datetime,
+    door: Door = Door.service,
 ) -> Lead:
     """Put the reminders off until the given instant. Raises Invalid unless it lies ahead, and
     no further than `LONGEST_SNOOZE`."""
@@ -115,14 +126,21 @@ def snooze(
     until = until.astimezone(UTC)
     lead = _open_lead(session, lead_id)
     lead.snoozed_until = until
+    facts = {"until": until.isoformat()}
     ledger.add_action(
-        session, lead_id=lead_id, verb="snooze", by=by, at=now, facts={"until": until.isoformat()}
+        session, lead_id=lead_id, verb="snooze", by=by, at=now, door=door, facts=facts
     )
     return lead
 
 
 def reopen(
-    session: Session, planner: Planner, lead_id: uuid.UUID, *, by: str, now: datetime
+    session: Session,
+    planner: Planner,
+    lead_id: uuid.UUID,
+    *,
+    by: str,
+    now: datetime,
+    door: Door = Door.service,
 ) -> Lead:
     """The person is owed a call again. Plans only what lies ahead: nothing is sent twice.
 
@@ -138,7 +156,7 @@ def reopen(
     # A retry of what was in flight may wait; it would come beside what is planned now.
     deliveries.cancel_planned(session, lead_id, Reason.contacted)
     planner.plan_ahead(session, lead, now)
-    ledger.add_action(session, lead_id=lead_id, verb="reopened", by=by, at=now)
+    ledger.add_action(session, lead_id=lead_id, verb="reopened", by=by, at=now, door=door)
     return lead
 
 
@@ -149,6 +167,7 @@ def record_opt_out(
     *,
     by: str,
     now: datetime,
+    door: Door = Door.service,
     note: str | None = None,
 ) -> Lead:
     """The person told staff to stop writing: both addresses are silent at once, for every lead.
@@ -161,7 +180,7 @@ def record_opt_out(
             hashes = planner.hashes_of(channel, address)
             consents.suppress(session, channel, hashes[0], SuppressionReason.asked_staff, now, note)
             deliveries.cancel_addressed(session, channel, hashes, Reason.asked_staff)
-    ledger.add_action(session, lead_id=lead_id, verb="opt-out", by=by, at=now, note=note)
+    ledger.add_action(session, lead_id=lead_id, verb="opt-out", by=by, at=now, door=door, note=note)
     return lead
 
 

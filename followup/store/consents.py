@@ -4,17 +4,20 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Channel
 from followup.domain.consent import SuppressionReason
+from followup.store import entries
 from followup.store.models import Consent, Suppression
 
 
 def add_consent(session: Session, **values: Any) -> Consent:
     consent = Consent(**values)
-    session.add(consent)
+    entries.add_evidence(
+        session, consent, at=consent.recorded_at, verb="consented", lead_id=consent.lead_id
+    )
     return consent
 
 
@@ -51,15 +54,14 @@ def suppress(
         Suppression.lifted_at.is_(None),
     )
     if session.scalars(holds).first() is None:
-        session.add(
-            Suppression(
-                channel=channel,
-                address_hash=address_hash,
-                reason=reason,
-                evidence=evidence,
-                created_at=now,
-            )
+        row = Suppression(
+            channel=channel,
+            address_hash=address_hash,
+            reason=reason,
+            evidence=evidence,
+            created_at=now,
         )
+        entries.add_evidence(session, row, at=now, verb="suppressed")
         session.flush()
 
 
@@ -72,16 +74,21 @@ def lift(
 ) -> int:
     """End suppressions of that reason; the rows stay as history. Returns how many."""
     statement = (
-        update(Suppression)
+        select(Suppression)
         .where(
             Suppression.channel == channel,
             Suppression.address_hash.in_(hashes),
             Suppression.reason == reason,
             Suppression.lifted_at.is_(None),
         )
-        .values(lifted_at=now)
+        .with_for_update()
     )
-    return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]
+    rows = session.scalars(statement).all()
+    for row in rows:
+        row.lifted_at = now
+        entries.add_entry(session, row=row, at=now, verb="lifted")
+    session.flush()
+    return len(rows)
 
 
 def list_suppressed(

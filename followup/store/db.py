@@ -128,6 +128,8 @@ def _configure_sqlite(engine: Engine) -> None:
         # FULL, because NORMAL may lose the last commits with the power (sqlite.org/pragma.html).
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             dbapi.execute(f"PRAGMA {pragma}")
+        # Else INSERT OR REPLACE would remove rows past the triggers that keep them.
+        dbapi.execute("PRAGMA recursive_triggers=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from followup.domain.audit import Door
 from followup.domain.delivery import Reason, Status
+from followup.store import entries
 from followup.store.models import Action, Decision
 
 
@@ -62,10 +64,12 @@ def add_action(
     verb: str,
     by: str,
     at: datetime,
+    door: Door = Door.service,
     note: str | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
-    session.add(Action(lead_id=lead_id, verb=verb, by=by, at=at, note=note, facts=facts or {}))
+    action = Action(lead_id=lead_id, verb=verb, by=by, at=at, note=note, facts=facts or {})
+    entries.add_evidence(session, action, at=at, verb=verb, by=by, door=door, lead_id=lead_id)
 
 
 def list_actions(session: Session, lead_id: uuid.UUID) -> Sequence[Action]:

@@ -4,7 +4,6 @@ Codes: twilio.com/docs/api/errors. Their own description warns that codes may ch
 not drive programs, so an unknown one falls into the cautious class.
 """
 
-import logging
 import re
 import ssl
 import threading
@@ -51,9 +50,6 @@ PAGE, LISTED = 1000, 10_000
 OUT_OF_ORDER = timedelta(minutes=10)
 #: The account's newest texts that tell whether it hides what it keeps (Message Redaction).
 SAMPLE = 20
-
-# Twilio's logger prints URLs, and a listing's URL holds a phone number.
-logging.getLogger("twilio.http_client").setLevel(logging.WARNING)
 
 
 class _Outcome(StrEnum):

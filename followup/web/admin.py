@@ -1,17 +1,21 @@
 """The admin API in JSON: staff's leads, by bearer token."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from followup.bootstrap import Service
+from followup.domain.audit import Door
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind
-from followup.services import reporting, searching, working
+from followup.services import auditing, reporting, searching, working
 from followup.store import leads, submissions
 from followup.store.db import reading, transaction
+from followup.store.models import Person
 from followup.web.deps import ThePerson, TheService
 from followup.web.problems import describe
 
@@ -76,15 +80,33 @@ class ReopenBody(_Body):
 
 @router.get("/leads", summary="Leads, newest first")
 def list_leads(
-    service: TheService, _person: ThePerson, filters: Annotated[Filters, Query()]
+    service: TheService, person: ThePerson, filters: Annotated[Filters, Query()]
 ) -> dict[str, Any]:
     now = service.now()
     with reading(service.engine) as session:
         page, next_cursor = reporting.list_page(session, now, **filters.model_dump())
-        return {
-            "items": [reporting.show_lead(lead, now) for lead in page],
-            "next_cursor": next_cursor,
-        }
+        items = [reporting.show_lead(lead, now) for lead in page]
+    _note_seen(service, person, "listed", leads=[lead.reference for lead in page])
+    return {"items": items, "next_cursor": next_cursor}
+
+
+def _note_seen(
+    service: Service,
+    person: Person,
+    verb: str,
+    lead_id: uuid.UUID | None = None,
+    **facts: Sequence[str],
+) -> None:
+    """Before it is shown: what cannot be noted is not shown either."""
+    auditing.note(
+        service.engine,
+        service.now(),
+        verb,
+        by=person.name,
+        door=Door.api,
+        lead_id=lead_id,
+        facts=facts,
+    )
 
 
 @router.post(
@@ -92,11 +114,14 @@ def list_leads(
     responses=_WITH_BODY,
     summary="Leads by name, email, phone or reference",
 )
-def search_leads(service: TheService, _person: ThePerson, body: SearchBody) -> dict[str, Any]:
+def search_leads(service: TheService, person: ThePerson, body: SearchBody) -> dict[str, Any]:
+    """What was looked for is not noted: it may be a name that nobody here has."""
     now = service.now()
     with reading(service.engine) as session:
         found = searching.search(session, service.planner, body.q)
-        return {"items": [reporting.show_lead(lead, now) for lead in found]}
+        items = [reporting.show_lead(lead, now) for lead in found]
+    _note_seen(service, person, "searched", leads=[lead.reference for lead in found])
+    return {"items": items}
 
 
 @router.get(
@@ -104,10 +129,12 @@ def search_leads(service: TheService, _person: ThePerson, body: SearchBody) -> d
     responses=_OF_A_LEAD,
     summary="A lead with all that came in, was sent and was done",
 )
-def show_lead(service: TheService, _person: ThePerson, lead_id: uuid.UUID) -> dict[str, Any]:
+def show_lead(service: TheService, person: ThePerson, lead_id: uuid.UUID) -> dict[str, Any]:
     with reading(service.engine) as session:
         lead = leads.get_lead(session, lead_id)
-        return reporting.show_lead_whole(session, lead, service.now())
+        shown = reporting.show_lead_whole(session, lead, service.now())
+    _note_seen(service, person, "seen", lead_id)
+    return shown
 
 
 @router.post(
@@ -122,7 +149,13 @@ def mark_contacted(
     now = service.now()
     with transaction(service.engine) as session:
         marked = working.mark_contacted(
-            session, lead_id, by=person.name, now=now, outcome=body.outcome, note=body.note
+            session,
+            lead_id,
+            by=person.name,
+            now=now,
+            door=Door.api,
+            outcome=body.outcome,
+            note=body.note,
         )
         return show_marked(marked, now)
 
@@ -147,7 +180,7 @@ def record_attempt(
     with transaction(service.engine) as session:
         note = body.note if body else None
         lead = working.record_attempt(
-            session, service.planner, lead_id, by=person.name, now=now, note=note
+            session, service.planner, lead_id, by=person.name, now=now, door=Door.api, note=note
         )
         return {"lead": reporting.show_lead(lead, now)}
 
@@ -162,7 +195,9 @@ def snooze(
 ) -> dict[str, Any]:
     now = service.now()
     with transaction(service.engine) as session:
-        lead = working.snooze(session, lead_id, until=body.until, by=person.name, now=now)
+        lead = working.snooze(
+            session, lead_id, until=body.until, by=person.name, now=now, door=Door.api
+        )
         return {"lead": reporting.show_lead(lead, now)}
 
 
@@ -176,7 +211,9 @@ def reopen(
 ) -> dict[str, Any]:
     now = service.now()
     with transaction(service.engine) as session:
-        lead = working.reopen(session, service.planner, lead_id, by=person.name, now=now)
+        lead = working.reopen(
+            session, service.planner, lead_id, by=person.name, now=now, door=Door.api
+        )
         return {"lead": reporting.show_lead(lead, now)}
 
 
@@ -192,7 +229,7 @@ def opt_out(
     with transaction(service.engine) as session:
         note = body.note if body else None
         lead = working.record_opt_out(
-            session, service.planner, lead_id, by=person.name, now=now, note=note
+            session, service.planner, lead_id, by=person.name, now=now, door=Door.api, note=note
         )
         return {"lead": reporting.show_lead(lead, now)}
 
@@ -204,7 +241,9 @@ def stats(service: TheService, _person: ThePerson) -> dict[str, Any]:
 
 
 @router.get("/submissions/problems", summary="Submissions that could not be consumed")
-def list_problems(service: TheService, _person: ThePerson) -> dict[str, Any]:
+def list_problems(service: TheService, person: ThePerson) -> dict[str, Any]:
     with reading(service.engine) as session:
         found = submissions.list_problems(session)
-        return {"items": [reporting.show_problem(one) for one in found]}
+        items = [reporting.show_problem(one) for one in found]
+    _note_seen(service, person, "problems", submissions=[str(one.id) for one in found])
+    return {"items": items}

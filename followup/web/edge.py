@@ -1,12 +1,12 @@
 """Around every route: no body is too large, no error escapes, headers stand, one line is logged."""
 
-import traceback
 import uuid
 from collections.abc import Mapping
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from followup.logs import places_of
 from followup.web.problems import Problem, problem_response
 
 log = structlog.get_logger()
@@ -16,9 +16,6 @@ BODY_LIMIT = 64 * 1024
 #: Mail providers send their events in batches.
 BATCH_LIMIT = 1024 * 1024
 BATCHES = "/webhooks/mail/"
-
-#: How much of the way to an unexpected error is logged.
-DEEPEST_PLACES = 12
 
 #: On every answer: answers hold personal data or secrets in their address, so nobody keeps them
 #: and nobody is told where the visitor came from.
@@ -111,13 +108,11 @@ def _too_large(limit: int) -> Problem:
 
 
 def _unexpected(error: Exception) -> Problem:
-    """The log gets the places without messages or values, which might hold what somebody wrote."""
     number = uuid.uuid4().hex[:8]
-    places = traceback.extract_tb(error.__traceback__)[-DEEPEST_PLACES:]
     log.error(
         "a request failed",
         error=type(error).__name__,
         number=number,
-        places=[f"{place.filename}:{place.lineno}" for place in places],
+        places=places_of(error),
     )
     return Problem(500, f"unexpected; the log has it as {number}")

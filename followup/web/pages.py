@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service
+from followup.domain.audit import Door
 from followup.domain.cadence import Audience
 from followup.domain.lead import LeadStatus, Outcome
 from followup.errors import AlreadyContacted, Conflict, Fault, Invalid, NotFound
@@ -72,7 +73,12 @@ def act(service: TheService, token: str, fields: TheForm) -> Response:
             by = delivery.recipient_name or "staff"
             try:
                 marked = working.mark_contacted(
-                    session, lead.id, by=by, now=service.now(), outcome=outcome
+                    session,
+                    lead.id,
+                    by=by,
+                    now=service.now(),
+                    door=Door.link,
+                    outcome=outcome,
                 )
             except AlreadyContacted:
                 session.refresh(lead)

@@ -31,11 +31,12 @@ from followup.domain.lead import LeadStatus
 from followup.errors import Conflict
 from followup.services import bouncing, receiving, sending, settling, watching, working
 from followup.store.db import reading, real_now, transaction
-from followup.store.models import Base, Breaker, Delivery, Lead, Submission
+from followup.store.models import Breaker, Delivery, Lead, Submission
 from followup.store.words import SubmissionStatus
 from followup.transports.base import Outgoing, Report
 from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.twilio import STATUSES
+from tests import schema
 from tests.chaos import oracle
 from tests.chaos.oracle import Taken
 from tests.chaos.points import listening
@@ -107,9 +108,8 @@ class Pauses:
 
 
 def empty(engine: Engine) -> None:
+    schema.empty(engine)
     with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
         connection.execute(text("DELETE FROM status_changes"))
 
 

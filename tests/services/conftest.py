@@ -9,8 +9,7 @@ from sqlalchemy import Engine
 from followup.domain.cadence import Lane
 from followup.services.sending import BATCH
 from followup.store.db import make_engine
-from followup.store.models import Base
-from tests.schema import KEYRING
+from tests.schema import KEYRING, empty
 from tests.services.cast import Desk
 from tests.services.recording import Recording
 
@@ -43,9 +42,7 @@ def engine(kept_database_url: str, _engines: Callable[[str, str], Engine]) -> It
 
     yield engine
 
-    with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
+    empty(engine)
 
 
 @pytest.fixture

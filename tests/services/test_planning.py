@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from tests.services.cast import (
 )
 
 
-def hire(desk: Desk, name: str, role: staffing.StaffRole, **addresses: str) -> None:
+def hire(desk: Desk, name: str, role: staffing.StaffRole, **addresses: Any) -> None:
     with transaction(desk.engine) as session:
         staffing.add_person(session, KEYRING, name=name, role=role, now=desk.now, **addresses)
 

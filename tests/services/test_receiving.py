@@ -277,8 +277,9 @@ def test_a_start_lifts_a_stop_and_is_consent_with_its_words(desk: Desk) -> None:
         kept = consents.list_consents(session, lead.id)
     assert [(one.given, one.act.value, one.text) for one in kept] == [
         (False, "ticked_box", kept[0].text),
-        (True, "texted_start", "Start"),
+        (True, "texted_start", ""),
     ]
+    assert kept[1].evidence["words"] == "Start"
 
 
 def test_a_start_does_not_lift_what_staff_were_asked(desk: Desk) -> None:

@@ -1,5 +1,7 @@
 """Who of the staff may act: tokens are shown once, kept as hashes, renewed and withdrawn."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, text
 
@@ -16,7 +18,7 @@ from tests.schema import KEYRING
 from tests.services.cast import ALICE, FRONT_DESK, FRONT_DESK_PHONE, HOUR, MINUTE, TUESDAY_TEN, Desk
 
 
-def add(engine: Engine, name: str = "Ann Lee", **changes: str) -> Credential:
+def add(engine: Engine, name: str = "Ann Lee", **changes: Any) -> Credential:
     with transaction(engine) as session:
         return staffing.add_person(
             session, KEYRING, name=name, role=StaffRole.staff, now=TUESDAY_TEN, **changes
@@ -91,7 +93,7 @@ def test_a_new_token_replaces_the_old_one(engine: Engine) -> None:
     old = add(engine).token
 
     with transaction(engine) as session:
-        new = staffing.renew_token(session, "Ann Lee").token
+        new = staffing.renew_token(session, "Ann Lee", TUESDAY_TEN).token
 
     assert owner(engine, old) is None
     assert owner(engine, new) == "Ann Lee"
@@ -104,7 +106,7 @@ def test_who_is_disabled_may_not_act_nor_get_a_new_token(engine: Engine) -> None
 
     assert owner(engine, token) is None
     with pytest.raises(Conflict, match="disabled"), transaction(engine) as session:
-        staffing.renew_token(session, "Ann Lee")
+        staffing.renew_token(session, "Ann Lee", TUESDAY_TEN)
 
 
 def test_a_name_that_nobody_has_is_not_found(engine: Engine) -> None:

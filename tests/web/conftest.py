@@ -1,6 +1,8 @@
 """The API over real databases: SQLite for every rule, PostgreSQL too for what it may do apart."""
 
 import logging
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stderr
 from dataclasses import replace
@@ -13,7 +15,8 @@ import structlog
 from fastapi.testclient import TestClient
 
 from followup.bell import Bell
-from followup.bootstrap import Service, configure_logging, open_service
+from followup.bootstrap import Service, open_service
+from followup.logs import configure_logging
 from followup.store.db import make_engine
 from followup.web.app import create_app
 from tests.databases import Databases
@@ -76,6 +79,7 @@ def dana(api: Caller) -> dict[str, str]:
 def logged() -> Iterator[Callable[[], str]]:
     """What the service has logged, logging as it does in production."""
     configured, lines = structlog.get_config(), StringIO()
+    hooks = sys.excepthook, threading.excepthook
     with redirect_stderr(lines):
         configure_logging(SETTINGS)
     (ours,) = logging.root.handlers
@@ -86,5 +90,6 @@ def logged() -> Iterator[Callable[[], str]]:
 
     yield lines.getvalue
 
+    sys.excepthook, threading.excepthook = hooks
     structlog.configure(**configured)
     logging.root.removeHandler(ours)

@@ -80,7 +80,7 @@ def test_an_old_token_stops_working_when_a_new_one_is_made(
     api: Caller, dana: dict[str, str]
 ) -> None:
     with transaction(api.service.engine) as session:
-        renewed = staffing.renew_token(session, "Dana")
+        renewed = staffing.renew_token(session, "Dana", NOW)
 
     fresh = {"Authorization": f"Bearer {renewed.token}"}
     assert api.http.get("/admin/leads", headers=dana).status_code == 401

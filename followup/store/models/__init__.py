@@ -1,5 +1,6 @@
 """The rows. They are the entities: rules are functions over their values, elsewhere."""
 
+from followup.store.models.audit import AuditEntry, AuditHead
 from followup.store.models.base import Base
 from followup.store.models.deliveries import (
     Alarm,
@@ -24,6 +25,8 @@ from followup.store.models.leads import (
 __all__ = [
     "Action",
     "Alarm",
+    "AuditEntry",
+    "AuditHead",
     "Base",
     "Breaker",
     "Consent",
