@@ -1,6 +1,7 @@
 """The wiring: the clock, and which concrete thing serves which channel."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -45,6 +46,16 @@ def test_a_demos_clock_runs_from_its_start_at_its_rate(
 
     assert now == expected
     assert now.tzinfo is UTC
+
+
+def test_a_service_does_not_start_with_words_that_may_not_be_said(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "templates", tmp_path / "templates"))
+    wording = folder / "contact" / "acknowledgement.sms.en.txt"
+    text = wording.read_text(encoding="utf-8")
+    wording.write_text(text.replace("your message", "your ketamine message"), encoding="utf-8")
+
+    with pytest.raises(Misconfigured, match=rf"{wording}:1: expected no 'ketamine'"):
+        open_service(settings_of(tmp_path, templates_dir=folder))
 
 
 @pytest.mark.parametrize("given", [(None, None), (START, None), (None, 1_000.0)])

@@ -19,6 +19,7 @@ class AlarmKind(StrEnum):
     no_submission = "no_submission"
     capped = "capped"
     staff_unreached = "staff_unreached"
+    unfit = "unfit"
     #: Not a state, but a list: people whom no message of ours reached.
     unreached = "unreached"
 
@@ -37,7 +38,8 @@ UNCONSUMED_AFTER = timedelta(minutes=2)
 PAUSED_AFTER = timedelta(minutes=1)
 #: Real time. Upkeep runs every 15 seconds.
 SILENT_AFTER = timedelta(seconds=60)
-#: An address of the staff is taken for mended when nothing has come back for that long.
+#: An address of the staff is taken for mended when nothing has come back for that long; wording,
+#: when nothing of it was held back.
 UNREACHED_FOR = timedelta(days=1)
 
 #: So many references are named in one message; staff see the others on the board.
@@ -68,6 +70,11 @@ def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
             return "The hourly limit of messages is reached; further messages wait for the next."
         case AlarmKind.staff_unreached:
             return f"A message to {subject} of the staff came back. Please check the address."
+        case AlarmKind.unfit:
+            return (
+                f"Messages of {subject} are not sent, because of what they say. "
+                "The log names the rule that they break."
+            )
         case AlarmKind.unreached:
             return _unreached(facts)
 

@@ -133,6 +133,9 @@ def _concerns(
         if alarm.kind is AlarmKind.staff_unreached:
             came_back = deliveries.came_back(session, alarm.subject, now - UNREACHED_FOR)
             yield _Concern(alarm.kind, alarm.subject, alarm.facts if came_back else None)
+        if alarm.kind is AlarmKind.unfit:
+            goes_on = deliveries.was_unfit(session, alarm.subject, now - UNREACHED_FOR)
+            yield _Concern(alarm.kind, alarm.subject, alarm.facts if goes_on else None)
 
 
 def _paused(session: Session) -> Iterator[_Concern]:
