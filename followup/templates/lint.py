@@ -302,7 +302,9 @@ def _links_are_ours(case: _Case) -> Iterator[_Complaint]:
         name = host.split("//")[-1].casefold()
         if any(name == one or name.endswith(f".{one}") for one in SHORTENERS):
             yield _Complaint(f"expected no link shortener, got {name!r}", name)
-    for link in _NUMERIC_LINK.finditer(case.said):
+    # Links to ourselves are numeric where everything runs on one machine.
+    ours = "|".join(re.escape(str(case.facts.get(name))) for name in ("link", "unsubscribe_url"))
+    for link in _NUMERIC_LINK.finditer(re.sub(ours, "", case.said)):
         yield _Complaint("expected links by name, not by a numeric address", link[0])
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Channel, Lane
 from followup.domain.consent import SuppressionReason
 from followup.domain.delivery import Reason, Status
@@ -21,7 +20,6 @@ from followup.errors import (
     TemporaryFailure,
     TransportError,
 )
-from followup.quiet_hours import QuietHours
 from followup.services import sending, working
 from followup.store import consents, deliveries
 from followup.store.db import reading, real_now, transaction
@@ -426,59 +424,6 @@ def test_waiting_for_the_morning_does_not_count_towards_expiry(desk: Desk) -> No
     assert text_of(desk, lead).status is Status.accepted
 
 
-def test_a_text_waits_for_the_window_of_its_state(desk: Desk) -> None:
-    desk.now = at("2026-11-25 20:00")
-    lead = desk.submit({**ALICE, "phone": "+12055550101"})
-    desk.now += 6 * MINUTE
-
-    desk.send(Lane.ack)
-
-    row = text_of(desk, lead)
-    assert row.due_at == at("2026-11-27 09:00"), "Thanksgiving is a holiday in Alabama"
-    facts = desk.decisions(row)[-1].facts
-    assert (facts["states"], facts["window"][-21:]) == (["AL"], "not on holidays of US")
-
-
-def test_a_clinic_may_have_the_first_text_wait_for_the_morning_as_well(desk: Desk) -> None:
-    waiting = clinic().model_copy(update={"ack_sms_in_quiet_hours": False})
-    desk.with_planner(replace(planner(), clinic=waiting))
-    desk.now = at("2026-10-20 23:30")
-    lead = desk.submit(ALICE)
-
-    desk.send(Lane.ack)
-
-    row = text_of(desk, lead)
-    assert (row.reason, row.due_at) == (Reason.quiet_hours, at("2026-10-21 09:00"))
-    assert len(desk.provider.to(ALICES_MAIL)) == 1, "mail never waits"
-
-
-def test_a_text_whose_promise_is_past_when_its_window_opens_is_a_task_not_a_late_text(
-    desk: Desk,
-) -> None:
-    desk.now = at("2026-12-04 15:00")
-    lead = desk.submit({**ALICE, "email": None, "phone": "+12075550101"})
-    desk.now += 6 * MINUTE
-
-    desk.send(Lane.ack)
-
-    row = text_of(desk, lead)
-    assert (row.status, row.reason) == (Status.expired, Reason.window_too_late)
-    assert [task.reason for task in desk.tasks()] == [Reason.window_too_late]
-
-
-def test_a_number_that_no_hour_suits_is_a_task(desk: Desk) -> None:
-    brief = QuietHours.model_validate({"states": {"NY": {"mon": "08:00-08:30"}}})
-    never = clinic().model_copy(update={"text_hours": brief})
-    desk.with_planner(replace(planner(), clinic=never))
-    lead = desk.submit({**ALICE, "email": None})
-    desk.now += 6 * MINUTE
-
-    desk.send(Lane.ack)
-
-    assert (text_of(desk, lead).status, text_of(desk, lead).reason) == ("skipped", "quiet_hours")
-    assert [task.reason for task in desk.tasks()] == [Reason.quiet_hours]
-
-
 def test_the_phone_of_the_staff_rings_at_opening_and_the_mail_is_there_at_once(
     desk: Desk,
 ) -> None:
@@ -686,101 +631,3 @@ def test_the_clock_is_asked_before_the_calls_and_after(desk: Desk) -> None:
     assert text.attempted_at is not None
     assert text.sent_at is not None
     assert TUESDAY_TEN < text.attempted_at < text.sent_at
-
-
-# What may not be said is not sent.
-
-
-def renamed(desk: Desk, **names: str) -> None:
-    """The clinic's file names its first site, or itself, in a way that no text may."""
-    first, *others = clinic().sites
-    sites = (first.model_copy(update={"name": names.pop("site", first.name)}), *others)
-    changed = clinic().model_copy(update={"sites": sites, **names})
-    desk.with_planner(replace(planner(), clinic=changed))
-
-
-def test_a_value_that_no_text_or_subject_may_hold_stops_the_message_and_is_reported(
-    desk: Desk,
-) -> None:
-    renamed(desk, site="Ketamine Center")
-    lead = desk.submit(ALICE)
-
-    desk.send(Lane.staff)
-
-    rows = desk.rows(lead, step="alert")
-    assert {(row.status, row.reason) for row in rows} == {(Status.skipped, Reason.unfit)}
-    assert not [message for message in desk.provider.sent if "Ketamine" in message.text]
-    facts = desk.decisions(rows[0])[-1].facts
-    assert facts["wording"].startswith("contact/alert.")
-    assert "expected no 'ketamine' in a text or subject" in facts["problem"]
-    assert set(desk.alarms()) == {
-        (AlarmKind.unfit, "contact/alert.email.en"),
-        (AlarmKind.unfit, "contact/alert.sms.en"),
-    }
-    assert [task.reason for task in desk.tasks()] == [Reason.unfit]
-
-
-def test_what_a_patient_may_not_be_told_by_text_goes_by_mail_alone(desk: Desk) -> None:
-    renamed(desk, sender_label="Coast TMS")
-    lead = desk.submit(ALICE)
-
-    desk.send(Lane.ack)
-
-    assert (text_of(desk, lead).status, text_of(desk, lead).reason) == ("skipped", "unfit")
-    assert desk.provider.to(ALICES_NUMBER) == []
-    assert len(desk.provider.to(ALICES_MAIL)) == 1
-    assert desk.tasks() == [], "the mail told them"
-
-
-def test_a_text_that_values_make_too_long_is_not_sent(desk: Desk) -> None:
-    renamed(desk, sender_label="Harbor Light Wellness and " * 6)
-    lead = desk.submit({**ALICE, "email": None})
-
-    desk.send(Lane.ack)
-
-    assert text_of(desk, lead).reason is Reason.unfit
-    problem = desk.decisions(text_of(desk, lead))[-1].facts["problem"]
-    assert "expected at most 2 parts and 320 characters" in problem
-    assert [task.reason for task in desk.tasks()] == [Reason.unfit]
-
-
-@pytest.mark.parametrize("name", ["Ketamine", "TMS Smith", "Depresi\u00f3n"])
-def test_whoever_types_a_word_that_no_message_may_hold_as_a_name_is_answered(
-    desk: Desk, name: str
-) -> None:
-    desk.submit({**ALICE, "name": name})
-
-    desk.send(Lane.ack)
-
-    assert len(desk.provider.to(ALICES_NUMBER)) == 1
-    (mail,) = desk.provider.to(ALICES_MAIL)
-    assert "Hello," in mail.text
-    assert name not in mail.text
-
-
-def test_the_alarm_of_a_held_back_message_is_over_after_a_day_without_another(desk: Desk) -> None:
-    renamed(desk, sender_label="Coast TMS")
-    desk.submit(ALICE)
-    desk.send(Lane.ack)
-    subject = "contact/acknowledgement.sms.en"
-
-    desk.now += 23 * HOUR
-    desk.watch()
-    assert (AlarmKind.unfit, subject) in desk.alarms()
-
-    desk.now += 2 * HOUR
-    desk.watch()
-    assert (AlarmKind.unfit, subject) not in desk.alarms()
-
-
-def test_an_alarm_that_may_not_be_said_raises_no_further_one(desk: Desk) -> None:
-    renamed(desk, sender_label="Coast TMS")
-    desk.submit(ALICE)
-
-    for _ in range(3):
-        desk.send()
-
-    assert {subject for _, subject in desk.alarms()} == {
-        "contact/acknowledgement.sms.en",
-        "contact/alert.sms.en",
-    }
