@@ -83,7 +83,7 @@ VARIABLES: Mapping[str, Variable] = {
     "site_name": Variable("the lead's site"),
     "messages_per_request": Variable("most texts that one request leads to"),
     "language": Variable("of this message: en"),
-    "when": Variable('by when a person will call: "today by 4:30 PM"', _PATIENT),
+    "when": Variable('by when a person will call: "today by 4:30 PM PST"', _PATIENT),
     "first_name": Variable(
         "for a greeting, or empty when the name cannot be used in one",
         exposure=Exposure.contact,

@@ -187,8 +187,8 @@ _LONGEST_ALARM = describe(
     AlarmKind.unreached, "", {"count": 1000, "references": ["K7Q4"] * MOST_NAMED}
 )
 _LONGEST_PROMISE = {
-    "en": "Wednesday, September 30 by 10:30 AM",
-    "es": "el miércoles 30 de septiembre antes de las 10:30 AM",
+    "en": "Wednesday, September 30 by 10:30 AM PDT",
+    "es": "el miércoles 30 de septiembre antes de las 10:30 AM PDT",
 }
 _ODD_NAMES = (
     "",
