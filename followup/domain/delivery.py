@@ -108,6 +108,7 @@ class Reason(StrEnum):
     snoozed = "snoozed"
     superseded = "superseded"
     expired = "expired"
+    not_listed = "not_listed"
     no_consent = "no_consent"
     opted_out = "opted_out"
     unsubscribed = "unsubscribed"
@@ -142,6 +143,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.snoozed: "Reminders of this lead are snoozed.",
     Reason.superseded: "The person gave a newer address.",
     Reason.expired: "It could not be sent in time, and late is not sent.",
+    Reason.not_listed: "This service is being tried out and writes to a few addresses alone.",
     Reason.no_consent: "The person has not agreed to text messages.",
     Reason.opted_out: "This number has opted out of text messages.",
     Reason.unsubscribed: "This address has unsubscribed.",

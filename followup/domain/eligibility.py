@@ -41,6 +41,8 @@ class Facts:
     arrived_at: datetime
     hours: BusinessHours
     waits_for_opening: bool = False
+    #: False where only some recipients may be written to, and this is none of them.
+    is_listed: bool = True
     #: Reason why the address is suppressed on this channel.
     suppressed: Reason | None = None
     has_consent: bool = False
@@ -125,6 +127,8 @@ def _too_late(facts: Facts, now: datetime) -> Skip | None:
 
 
 def _unwelcome(facts: Facts) -> Skip | None:
+    if not facts.is_listed:
+        return Skip(Reason.not_listed)
     if facts.suppressed is not None:
         return Skip(facts.suppressed)
     if facts.channel is not Channel.sms:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from followup.clinic import Caps, Site
-from followup.domain.address import may_be_texted
+from followup.domain.address import email_key, may_be_texted
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
@@ -33,13 +33,19 @@ class Gathering:
         *,
         reserved_allowed: bool,
         caps: Caps | None = None,
+        only_to: Collection[str] = (),
     ) -> None:
         self._planner = planner
+        self._only_to = only_to
         self._known = _Known(session, planner, rows, now)
         self._brake = Brake(session, rows, caps, now) if caps is not None else None
         self._reserved_allowed = reserved_allowed
 
     def facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
+        is_listed = not self._only_to or address_key(row.channel, row.recipient) in self._only_to
+        return replace(self._facts(row, about), is_listed=is_listed)
+
+    def _facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
         if isinstance(about, Alarm):
             return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
         site = self._planner.clinic.site(about.site)
@@ -106,6 +112,11 @@ class _Known:
 
     def add_texted(self, row: Delivery) -> None:
         self._texted.update(self._hashes[row.id])
+
+
+def address_key(channel: Channel, address: str) -> str:
+    """What addresses are compared by."""
+    return email_key(address) if channel is Channel.email else address
 
 
 def _facts(

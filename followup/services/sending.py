@@ -68,6 +68,8 @@ class Sender:
     reserved_allowed: bool = False
     #: The most that anybody is sent; None lifts it, for load tests.
     caps: Caps | None = None
+    #: Emails and numbers to which alone anything is sent; none: to everybody.
+    only_to: frozenset[str] = frozenset()
     chance: Callable[[], float] = field(default=random.random)
     #: Real seconds, for the lease; a demo's fast clock does not move them.
     monotonic: Callable[[], float] = field(default=time.monotonic)
@@ -153,6 +155,7 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
             now,
             reserved_allowed=sender.reserved_allowed,
             caps=sender.caps,
+            only_to=sender.only_to,
         )
         ahead: list[dict[str, Any]] = []
         for row in rows:

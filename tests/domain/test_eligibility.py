@@ -138,6 +138,13 @@ def test_late_is_not_sent(
     assert judged(kind, expires_at=expires_at) == verdict
 
 
+@every
+def test_a_service_that_is_tried_out_writes_to_those_on_its_list_alone(
+    kind: dict[str, Any],
+) -> None:
+    assert judged(kind, is_listed=False) == Skip(Reason.not_listed)
+
+
 @pytest.mark.parametrize("kind", [ACK_TEXT, ACK_MAIL, NUDGE_TEXT, NUDGE_MAIL])
 @pytest.mark.parametrize(
     "reason", [Reason.opted_out, Reason.unsubscribed, Reason.unreachable, Reason.asked_staff]

@@ -6,7 +6,7 @@ from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.quiet_hours import QuietHours
 from followup.store.models import Delivery, Lead
-from tests.services.cast import ALICE, MINUTE, Desk, at, clinic, planner
+from tests.services.cast import ALICE, BOB, MANAGER, MINUTE, Desk, at, clinic, planner
 
 
 def text_of(desk: Desk, lead: Lead) -> Delivery:
@@ -64,3 +64,17 @@ def test_a_number_that_no_hour_suits_is_a_task(desk: Desk) -> None:
 
     assert (text_of(desk, lead).status, text_of(desk, lead).reason) == ("skipped", "quiet_hours")
     assert [task.reason for task in desk.tasks()] == [Reason.quiet_hours]
+
+
+def test_a_service_that_is_tried_out_writes_to_nobody_else(desk: Desk) -> None:
+    desk.sender = replace(
+        desk.sender, only_to=frozenset({"alice@example.com", BOB["phone"], MANAGER})
+    )
+    alice, bob = desk.submit({**ALICE, "email": "Alice@Example.com"}), desk.submit(BOB)
+
+    desk.send()
+
+    assert {message.to for message in desk.provider.sent} == {"Alice@example.com", BOB["phone"]}
+    refused = text_of(desk, alice)
+    assert (refused.status, refused.reason) == (Status.skipped, Reason.not_listed)
+    assert text_of(desk, bob).status is Status.accepted
