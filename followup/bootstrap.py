@@ -67,7 +67,7 @@ class Service:
 def open_service(settings: Settings, *, pool_size: int = 5) -> Service:
     """Read the clinic's files and open the store. Raises Misconfigured; reaches no server yet."""
     clinic = read_clinic(settings.clinic_file)
-    templates = Templates.read(settings.templates_dir, clinic)
+    templates = Templates.read(settings.templates_dir, clinic, settings.public_url)
     keyring = Keyring([key.get_secret_value() for key in settings.encryption_keys])
     database_url = settings.checked("database_url").database_url or ""
     make_sqlite_folder(database_url)
@@ -98,6 +98,7 @@ def make_sender(service: Service) -> Sender:
         },
         reserved_allowed=settings.texts_stay_on_this_machine,
         caps=service.caps,
+        only_to=settings.only_to_these,
     )
 
 

@@ -26,7 +26,8 @@ from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
 from followup.domain.spoken import SPOKEN_LANGUAGES
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
-from followup.toml_file import Duration, key_path, problems_of, read_toml
+from followup.quiet_hours import QuietHours
+from followup.toml_file import Duration, key_path, parse_interval, problems_of, read_toml
 
 _NORTH_AMERICA = 1
 
@@ -60,17 +61,6 @@ def _zone(value: object) -> ZoneInfo:
         raise ValueError("expected a time zone such as America/Los_Angeles") from error
 
 
-def _interval(value: object) -> Interval:
-    start, _, end = str(value).partition("-")
-    try:
-        midnight = end.strip() == "24:00"
-        opens = time.fromisoformat(start.strip())
-        closes = time.max if midnight else time.fromisoformat(end.strip())
-    except ValueError as error:
-        raise ValueError('expected hours such as "09:00-17:00"') from error
-    return opens, closes
-
-
 def _holidays(code: str) -> str:
     always = ((time.min, time.max),)
     BusinessHours(ZoneInfo("UTC"), (always,) * 7, holidays_of=code)
@@ -93,7 +83,7 @@ Url = Annotated[str, _like(r"https?://\S+", "an address such as https://www.exam
 Slug = Annotated[str, _like(r"[a-z0-9][a-z0-9-]*", "small letters, digits and hyphens")]
 Language = Annotated[str, _like(r"[a-z]{2}", 'a language in two letters, such as "en"')]
 Country = Annotated[str, _like(r"[A-Z]{2}", 'a country in two capitals, such as "US"')]
-Hours = tuple[Annotated[Interval, BeforeValidator(_interval)], ...]
+Hours = tuple[Annotated[Interval, BeforeValidator(parse_interval)], ...]
 
 
 class _Table(BaseModel):
@@ -215,6 +205,7 @@ class Clinic(_Table):
     sites: tuple[Site, ...] = Field(min_length=1)
     escalation: tuple[Recipient, ...] = Field(min_length=1)
     forms: Mapping[Literal["contact", "screening"], Form]
+    text_hours: QuietHours = QuietHours()
     caps: Caps = Caps()
     alarms: Alarms = Alarms()
 
@@ -288,7 +279,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
     return {"sender_label": table["name"]} | table if "name" in table else table
 
 
-_TABLES = ("sites", "escalation", "forms", "caps", "alarms")
+_TABLES = ("sites", "escalation", "forms", "text_hours", "caps", "alarms")
 
 
 def _key(location: tuple[str | int, ...]) -> str:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from followup.domain.address import normal_email
+from followup.domain.address import email_key, normal_email, parse_phone
 from followup.errors import Invalid, Misconfigured
 
 PREFIX = "FOLLOWUP_"
@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     )
     twilio_from: str | None = Field(None, description="Sending number, or a messaging service")
     twilio_api_url: str | None = Field(None, description="A simulator's address, for tests")
+    only_to: Listed = Field((), description="Emails and phones to which alone anything is sent")
     sendgrid_webhook_key: str | None = Field(None, description="Verification key of its webhook")
     mailgun_signing_key: SecretStr | None = Field(None, description="HTTP webhook signing key")
     postmark_webhook_token: SecretStr | None = Field(None, description="Password of its webhook")
@@ -126,6 +127,14 @@ class Settings(BaseSettings):
         if not parts.hostname or parts.query or parts.fragment:
             raise ValueError(expected)
         return url.rstrip("/")
+
+    @field_validator("only_to")
+    @classmethod
+    def _recipients(cls, listed: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        try:
+            return tuple(SecretStr(_recipient(one.get_secret_value())) for one in listed)
+        except Invalid:
+            raise ValueError("must be email addresses and phone numbers") from None
 
     @field_validator("smtp_url")
     @classmethod
@@ -258,8 +267,17 @@ class Settings(BaseSettings):
         return is_loopback(mail) and is_loopback(self.twilio_api_url)
 
     @property
+    def only_to_these(self) -> frozenset[str]:
+        return frozenset(one.get_secret_value() for one in self.only_to)
+
+    @property
     def texts_stay_on_this_machine(self) -> bool:
         return is_loopback(self.twilio_api_url)
+
+
+def _recipient(text: str) -> str:
+    """An email address or a phone number in the form by which they are compared."""
+    return email_key(normal_email(text)) if "@" in text else parse_phone(text).e164
 
 
 def _address(url: str, schemes: Collection[str], expected: str) -> SplitResult:

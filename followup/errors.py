@@ -7,6 +7,7 @@ FollowupError
 │   ├── AlreadyContacted
 │   └── KeyReused
 ├── Misconfigured                a setting, the clinic's file, a cadence or a template
+├── Unfit                        a message that says what may not be said
 └── TransportError               what a provider, or the way to it, did with one message
     ├── TemporaryFailure         certainly not sent; may be tried again
     │   └── ChannelFailure       so would be any other message now
@@ -15,6 +16,7 @@ FollowupError
     └── OutcomeUnknown           it may have been sent; nobody knows
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -66,6 +68,18 @@ class KeyReused(Conflict):
 class Misconfigured(FollowupError):
     """A setting, the clinic's file, a cadence or a template is wrong; the message is one line
     that names the place (file, key or line) and what was expected there."""
+
+
+class Unfit(FollowupError):
+    """A finished message breaks a rule of what may be said, and is not to be sent.
+
+    `wording` names its words and their version; `complaints` name rules, and nothing personal.
+    """
+
+    def __init__(self, wording: str, complaints: Sequence[str]) -> None:
+        super().__init__(f"{wording}: {'; '.join(complaints)}")
+        self.wording = wording
+        self.complaints = tuple(complaints)
 
 
 class TransportError(FollowupError):

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +37,18 @@ def parse_duration(value: object) -> timedelta:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+def parse_interval(value: object) -> tuple[time, time]:
+    """`"09:00-17:00"`; `24:00` is midnight at the end of the day."""
+    start, _, end = str(value).partition("-")
+    try:
+        midnight = end.strip() == "24:00"
+        opens = time.fromisoformat(start.strip())
+        closes = time.max if midnight else time.fromisoformat(end.strip())
+    except ValueError as error:
+        raise ValueError('expected hours such as "09:00-17:00"') from error
+    return opens, closes
 
 
 def key_path(location: Sequence[str | int]) -> str:

@@ -1,5 +1,6 @@
 """The wiring: the clock, and which concrete thing serves which channel."""
 
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -42,6 +43,16 @@ def test_a_demos_clock_runs_from_its_start_at_its_rate(
 
     assert now == expected
     assert now.tzinfo is UTC
+
+
+def test_a_service_does_not_start_with_words_that_may_not_be_said(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "templates", tmp_path / "templates"))
+    wording = folder / "contact" / "acknowledgement.sms.en.txt"
+    text = wording.read_text(encoding="utf-8")
+    wording.write_text(text.replace("your message", "your ketamine message"), encoding="utf-8")
+
+    with pytest.raises(Misconfigured, match=rf"{wording}:1: expected no 'ketamine'"):
+        open_service(settings_of(tmp_path, templates_dir=folder))
 
 
 @pytest.mark.parametrize("given", [(None, None), (START, None), (None, 1_000.0)])

@@ -273,3 +273,96 @@ def test_operators_hear_nothing_of_leads(clinic: Clinic) -> None:
     named = clinic.model_copy(update={"escalation": (*clinic.escalation, operator)})
 
     assert operator not in named.recipients(named.site(None), escalated=True)
+
+
+# When patients may be texted: a table that may be absent.
+
+OWN_HOURS = """
+[text_hours.default]
+mon = "10:00-18:00"
+sat = "10:00-12:00"
+[text_hours.states.FL]
+mon = "08:00-20:00"
+[text_hours.states.AL]
+tue = "12:00-15:00"
+most_per_day = 1
+[text_hours.states.CA]
+wed = "09:00-12:00"
+holidays = "US-CA"
+"""
+MIAMI, BIRMINGHAM, NEWPORT, PORTLAND = (
+    *("+13055550123", "+12055550123", "+19495550123", "+15035550123"),
+)
+
+
+def _text_hours(clinic: Clinic, phone: str) -> tuple[str, int | None]:
+    allowance = clinic.text_hours.rules.allowance(phone, clinic.sites[0].zone)
+    return str(allowance.window), allowance.most_per_day
+
+
+def test_text_hours_have_a_default(clinic: Clinic) -> None:
+    assert _text_hours(clinic, NEWPORT) == ("Mon-Sat 09:00-20:00, Sun 12:00-20:00", None)
+
+
+def test_text_hours_are_the_clinics_to_set_also_by_state(tmp_path: Path) -> None:
+    clinic = read_clinic(_with_tables(tmp_path, OWN_HOURS))
+
+    assert _text_hours(clinic, PORTLAND) == ("Mon 10:00-18:00, Sat 10:00-12:00", 3)
+    assert _text_hours(clinic, NEWPORT) == ("Wed 09:00-12:00, not on holidays of US-CA", None)
+
+
+def test_what_a_clinic_leaves_out_for_a_state_its_law_still_says(tmp_path: Path) -> None:
+    clinic = read_clinic(_with_tables(tmp_path, OWN_HOURS))
+
+    assert _text_hours(clinic, MIAMI) == ("Mon 08:00-20:00", 3)
+    assert _text_hours(clinic, BIRMINGHAM) == ("Tue 12:00-15:00, not on holidays of US", 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        pytest.param('[text_hours.default]\nmon = "nine to five"',
+                     'text_hours.default.mon: expected hours such as "09:00-17:00"', id="no hours"),
+        pytest.param('[text_hours.default]\nmon = ["09:00-12:00"]',
+                     'text_hours.default.mon: expected hours such as "09:00-17:00"', id="a list"),
+        pytest.param('[text_hours.default]\nmon = "17:00-09:00"',
+                     "text_hours.default: expected a start before its end", id="backwards"),
+        pytest.param('[text_hours.default]\nmon = "07:00-20:00"',
+                     "text_hours.default: expected hours within Mon-Sun 08:00-21:00",
+                     id="too early"),
+        pytest.param('[text_hours.states.FL]\nmon = "09:00-21:01"',
+                     "text_hours.states.FL: expected hours within Mon-Sun 08:00-21:00",
+                     id="too late"),
+        pytest.param("[text_hours.default]",
+                     "text_hours.default: expected at least one day with hours", id="never"),
+        pytest.param('[text_hours.default]\nmonday = "09:00-20:00"',
+                     "text_hours.default.monday: there is no such key", id="no such day"),
+        pytest.param('[text_hours.default]\nmon = "09:00-20:00"\nholidays = "XX"',
+                     "text_hours.default: expected an ISO 3166-2 code", id="holidays"),
+        pytest.param('[text_hours.states.florida]\nmon = "09:00-20:00"',
+                     "text_hours.states.florida: expected the postal letters of a state",
+                     id="no such state"),
+        pytest.param('[text_hours.states.FL]\nmon = "09:00-20:00"\nmost_per_day = 0',
+                     "text_hours.states.FL.most_per_day: expected greater than", id="no texts"),
+        pytest.param('[text_hours.state.FL]\nmon = "09:00-20:00"',
+                     "text_hours.state: there is no such key", id="misspelt table"),
+    ],
+)  # fmt: skip
+def test_wrong_text_hours_are_named(tmp_path: Path, table: str, expected: str) -> None:
+    path = _with_tables(tmp_path, table)
+
+    with pytest.raises(Misconfigured) as refused:
+        read_clinic(path)
+
+    assert str(refused.value).startswith(f"{path}: {expected}")
+
+
+def test_the_shipped_files_example_of_text_hours_is_valid(tmp_path: Path) -> None:
+    """As an operator would have it who takes the # away."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    start, end = text.index("# [text_hours.default]"), text.index("# Brakes against")
+    table = "\n".join(line.removeprefix("#").strip() for line in text[start:end].splitlines())
+    path = tmp_path / "clinic.toml"
+    path.write_text(f"{text[:start]}{table}\n{text[end:]}", encoding="utf-8")
+
+    assert _text_hours(read_clinic(path), BIRMINGHAM)[1] == 3

@@ -63,6 +63,14 @@ def test_a_whole_set_of_settings_serves_and_sends(env_file: Path) -> None:
     assert settings.public_url == "https://followup.example.com"
 
 
+def test_those_to_whom_alone_anything_is_sent_are_read_as_people_write_them(
+    env_file: Path,
+) -> None:
+    settings = read(env_file, ONLY_TO="Anna@Example.com, (415) 555-0123")
+
+    assert settings.only_to_these == {"anna@example.com", "+14155550123"}
+
+
 WRONG = {
     "DATABASE_URL": [
         *("mysql://db/x", "rubbish", "postgresql://db:port/x"),
@@ -92,6 +100,7 @@ WRONG = {
     "TWILIO_MESSAGING_SERVICE_SID": ["AC123"],
     "TWILIO_FROM": ["(949) 555-0100", "9495550100", "Clinic"],
     "TWILIO_API_URL": ["127.0.0.1:8025", "smtp://127.0.0.1"],
+    "ONLY_TO": ["you", "you@example.com,+1 415", "you@@example.com"],
     "CLOCK_START": ["yesterday"],
     "CLOCK_ANCHOR": ["now", "nan", "inf", "-1", "1796000000000"],
     "CLOCK_RATE": ["fast", "0", "-1", "nan", "inf", "100001"],

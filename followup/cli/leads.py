@@ -76,6 +76,8 @@ def show(which: Which, as_json: AsJson = False) -> None:
     for name in ("id", "email", "phone", "role", "language", "site", "contacted_by", "outcome"):
         if lead[name]:
             typer.echo(f"  {name}: {lead[name]}")
+    for one in (score for came in lead["submissions"] for score in came["scores"]):
+        typer.echo(f"  {one['instrument']}: {_score(one)} ({one['note']})")
     for row in lead["deliveries"]:
         due = local(row["sent_at"] or row["due_at"], service, lead["site"])
         why = f": {row['explanation']}" if row["explanation"] else ""
@@ -86,6 +88,14 @@ def show(which: Which, as_json: AsJson = False) -> None:
     for action in lead["actions"]:
         at = local(action["at"], service, lead["site"])
         typer.echo(f"  {at}  {action['verb']} by {action['by']}")
+
+
+def _score(one: dict[str, Any]) -> str:
+    if one["total"] is None:
+        return f"no score, without answer {', '.join(map(str, one['missing']))}"
+    said = f"{one['total']} of {one['highest']}"
+    said += f", {one['band']}" if one["band"] else ""
+    return f"{said}, screen {'positive' if one['positive'] else 'negative'}"
 
 
 @app.command()

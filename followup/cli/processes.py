@@ -229,7 +229,7 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
         yield "settings", True, "complete"
     try:
         clinic = read_clinic(settings.clinic_file)
-        problems = check_templates(settings.templates_dir, clinic)
+        problems = check_templates(settings.templates_dir, clinic, settings.public_url)
     except FollowupError as error:
         yield "clinic and templates", False, str(error)
     else:

@@ -26,7 +26,8 @@ TheRole = Annotated[Role, typer.Option(help="Who wrote the form")]
 def check(as_json: AsJson = False) -> None:
     """Every problem of cadences and wording, by file and line."""
     settings = own_settings()
-    problems = check_templates(settings.templates_dir, read_clinic(settings.clinic_file))
+    clinic = read_clinic(settings.clinic_file)
+    problems = check_templates(settings.templates_dir, clinic, settings.public_url)
     if as_json:
         print_json([str(problem) for problem in problems])
     for problem in problems if not as_json else ():
@@ -86,11 +87,11 @@ def _render(cadence: str, step: str, channel: Channel, language: str | None, rol
     settings = own_settings()
     clinic = read_clinic(settings.clinic_file)
     wanted = clinic.language(language)
-    return Templates.read(settings.templates_dir, clinic).render(
+    return Templates.read(settings.templates_dir, clinic, settings.public_url).render(
         cadence=cadence,
         step=step,
         channel=channel,
         language=wanted,
         role=role.value,
-        facts=sample_facts(clinic, wanted)[0],
+        facts=sample_facts(clinic, wanted, settings.public_url)[0],
     )

@@ -20,6 +20,7 @@ class AlarmKind(StrEnum):
     capped = "capped"
     staff_unreached = "staff_unreached"
     refused = "refused"
+    unfit = "unfit"
     #: Not a state, but a list: people whom no message of ours reached.
     unreached = "unreached"
 
@@ -38,7 +39,8 @@ UNCONSUMED_AFTER = timedelta(minutes=2)
 PAUSED_AFTER = timedelta(minutes=1)
 #: Real time. Upkeep runs every 15 seconds.
 SILENT_AFTER = timedelta(seconds=60)
-#: An address of the staff is taken for mended when nothing has come back for that long.
+#: An address of the staff is taken for mended when nothing has come back for that long; wording,
+#: when nothing of it was held back.
 UNREACHED_FOR = timedelta(days=1)
 
 #: A refusal for what we write is told once in that time.
@@ -79,6 +81,11 @@ def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
             return (
                 f"The provider for {_CHANNELS.get(subject, subject)} refused a message for what "
                 f"it says or for what we may not do (code {facts.get('code')}). Others may follow."
+            )
+        case AlarmKind.unfit:
+            return (
+                f"Messages of {subject} are not sent, because of what they say. "
+                "The log names the rule that they break."
             )
         case AlarmKind.unreached:
             return _unreached(facts)

@@ -121,6 +121,15 @@ class Step:
             return (hours.next_open(due_at) if waits else due_at) + life
         return self.due_at(occurrence + 1, arrived_at, hours)
 
+    def useless_at(
+        self, occurrence: int, promised_at: datetime, arrived_at: datetime, hours: BusinessHours
+    ) -> datetime | None:
+        """From when on the occurrence's words are of no use, however long they had to wait: an
+        acknowledgement's from the call that it promises, others from the next of their kind."""
+        if self.acknowledges:
+            return promised_at
+        return self.due_at(occurrence + 1, arrived_at, hours)
+
 
 @dataclass(frozen=True)
 class Cadence:

@@ -108,6 +108,7 @@ class Reason(StrEnum):
     snoozed = "snoozed"
     superseded = "superseded"
     expired = "expired"
+    not_listed = "not_listed"
     no_consent = "no_consent"
     opted_out = "opted_out"
     unsubscribed = "unsubscribed"
@@ -117,8 +118,10 @@ class Reason(StrEnum):
     not_textable = "not_textable"
     already_texted = "already_texted"
     quiet_hours = "quiet_hours"
+    window_too_late = "window_too_late"
     outside_opening = "outside_opening"
     no_wording = "no_wording"
+    unfit = "unfit"
     will_retry = "will_retry"
     refused = "refused"
     channel_broken = "channel_broken"
@@ -140,6 +143,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.snoozed: "Reminders of this lead are snoozed.",
     Reason.superseded: "The person gave a newer address.",
     Reason.expired: "It could not be sent in time, and late is not sent.",
+    Reason.not_listed: "This service is being tried out and writes to a few addresses alone.",
     Reason.no_consent: "The person has not agreed to text messages.",
     Reason.opted_out: "This number has opted out of text messages.",
     Reason.unsubscribed: "This address has unsubscribed.",
@@ -149,8 +153,10 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.not_textable: "This number cannot or must not be texted.",
     Reason.already_texted: "This number had its one automated first text within 30 days.",
     Reason.quiet_hours: "It is outside the hours in which this person may be texted.",
+    Reason.window_too_late: "Once this person may be texted, it would be of no use any more.",
     Reason.outside_opening: "It waits for the site to open.",
     Reason.no_wording: "The cadence or its wording no longer has this step.",
+    Reason.unfit: "What it says breaks a rule of what may be said; it was not sent.",
     Reason.will_retry: "The provider could not take it; it is tried again.",
     Reason.refused: "The provider refused it for good.",
     Reason.channel_broken: "The channel's account or sender is wrong; the operator must mend it.",
@@ -164,6 +170,9 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.outdated: "What it says is no longer true.",
     Reason.undeliverable: "The provider took it, but could not deliver it.",
 }
+
+#: Why a message may be skipped although the person is owed it and still waits for word of us.
+MISSED = frozenset({Reason.quiet_hours, Reason.unfit})
 
 #: Our own choice: quick at first, for a blip; then so slow that an outage is not hammered.
 RETRY_DELAYS = (

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
-from followup.domain.hours import DEFAULT_TEXT_WINDOW, BusinessHours, TextWindow, next_allowed
+from followup.domain.hours import BusinessHours, TextWindow, next_allowed
 from followup.domain.lead import LeadStatus
+from followup.domain.text_hours import DEFAULT_WINDOW
 
 #: The first acknowledgement of someone who has just agreed and pressed the button may go at any
 #: hour, that long after the submission: 47 CFR 64.1200(f)(15) excludes a message sent by the
@@ -44,6 +45,8 @@ class Facts:
     arrived_at: datetime
     hours: BusinessHours
     waits_for_opening: bool = False
+    #: False where only some recipients may be written to, and this is none of them.
+    is_listed: bool = True
     #: Reason why the address is suppressed on this channel.
     suppressed: Reason | None = None
     has_consent: bool = False
@@ -55,7 +58,12 @@ class Facts:
     capped_until: datetime | None = None
     #: Every zone the recipient may be in, and the site's.
     zones: Collection[ZoneInfo] = ()
-    window: TextWindow = DEFAULT_TEXT_WINDOW
+    #: The states that the recipient may be in, and what all of them allow; None: no text ever.
+    states: Collection[str] = ()
+    window: TextWindow | None = DEFAULT_WINDOW
+    #: From when on a text is of no use, however long its window was closed: what it promises is
+    #: past, or the next of its kind is due.
+    useless_at: datetime | None = None
     ack_sms_in_quiet_hours: bool = True
 
 
@@ -125,6 +133,8 @@ def _too_late(facts: Facts, now: datetime) -> Skip | None:
 
 
 def _unwelcome(facts: Facts) -> Skip | None:
+    if not facts.is_listed:
+        return Skip(Reason.not_listed)
     if facts.suppressed is not None:
         return Skip(facts.suppressed)
     if facts.channel is not Channel.sms:
@@ -153,14 +163,22 @@ def _wrong_hour(facts: Facts, now: datetime) -> Wait | Skip | None:
         return None
     if facts.channel is not Channel.sms or _goes_at_once(facts, now):
         return None
-    try:
-        allowed_at = next_allowed(now, facts.zones, facts.window)
-    except ValueError:
-        # No zone is known, or there is no hour that suits all of them.
+    allowed_at = _next_window(facts, now)
+    if allowed_at is None:
         return Skip(Reason.quiet_hours)
     if allowed_at <= now:
         return None
+    if facts.useless_at is not None and allowed_at >= facts.useless_at:
+        return Skip(Reason.window_too_late, Status.expired)
     return Wait(allowed_at, Reason.quiet_hours, extends_expiry=True)
+
+
+def _next_window(facts: Facts, now: datetime) -> datetime | None:
+    """None when no zone is known, or no hour suits wherever the person may be."""
+    try:
+        return next_allowed(now, facts.zones, facts.window) if facts.window else None
+    except ValueError:
+        return None
 
 
 def _wait_for_opening(facts: Facts, now: datetime) -> Wait:

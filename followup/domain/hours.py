@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import groupby
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -77,17 +79,60 @@ class BusinessHours:
 class TextWindow:
     """When automated texts may arrive: one local interval a day, Monday first, None for no texts.
 
-    Raises ValueError unless there are seven entries, and at least one with an interval.
+    None at all on public holidays of `holidays_of`, which are ISO 3166-2 codes. Raises ValueError
+    unless there are seven entries, and at least one with an interval.
     """
 
     week: tuple[Interval | None, ...]
+    holidays_of: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _check_week(tuple(() if interval is None else (interval,) for interval in self.week))
+        for code in self.holidays_of:
+            _check_holidays_code(code)
+
+    def __str__(self) -> str:
+        runs = groupby(zip(_WEEKDAYS, self.week, strict=True), key=lambda day: day[1])
+        said = [_said([name for name, _ in days], interval) for interval, days in runs if interval]
+        kept = [f"not on holidays of {code}" for code in sorted(self.holidays_of)]
+        return ", ".join(said + kept)
 
     def hours_on(self, day: date) -> tuple[Interval, ...]:
         interval = self.week[day.weekday()]
-        return () if interval is None else (interval,)
+        if interval is None or any(
+            day in _public_holidays(code, day.year) for code in self.holidays_of
+        ):
+            return ()
+        return (interval,)
+
+    def is_within(self, other: Self) -> bool:
+        """Whether `other` allows everything that this one allows on an ordinary day."""
+        both = met(self, other)
+        return both is not None and both.week == self.week
+
+
+def met(one: TextWindow | None, other: TextWindow | None) -> TextWindow | None:
+    """What both allow; None when that is nothing."""
+    if one is None or other is None:
+        return None
+    week = tuple(_overlap(*days) for days in zip(one.week, other.week, strict=True))
+    return TextWindow(week, one.holidays_of | other.holidays_of) if any(week) else None
+
+
+def _overlap(one: Interval | None, other: Interval | None) -> Interval | None:
+    if one is None or other is None:
+        return None
+    start, end = max(one[0], other[0]), min(one[1], other[1])
+    return (start, end) if start < end else None
+
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _said(days: list[str], interval: Interval) -> str:
+    start, end = (f"{moment:%H:%M}" for moment in interval)
+    names = days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}"
+    return f"{names} {start}-{'24:00' if interval[1] == time.max else end}"
 
 
 def _check_week(week: tuple[tuple[Interval, ...], ...]) -> None:
@@ -113,19 +158,11 @@ def _check_day(intervals: tuple[Interval, ...]) -> None:
         previous_end = end
 
 
-#: 47 CFR 64.1200(c)(1) allows solicitations from 8 a.m. to 9 p.m. at the called party's location.
-#: This is narrower, so that it also suits Florida, Oklahoma, Oregon and Washington (until 20:00),
-#: Connecticut and Nevada (from 09:00) and Texas (Sundays from noon). The few states that are
-#: stricter still need a window of their own.
-DEFAULT_TEXT_WINDOW = TextWindow(((time(9), time(20)),) * 6 + ((time(12), time(20)),))
-
 #: Twice round the week: zones whose windows have not met by then will not.
 _SEARCHED = timedelta(days=14)
 
 
-def next_allowed(
-    at: datetime, zones: Collection[ZoneInfo], window: TextWindow = DEFAULT_TEXT_WINDOW
-) -> datetime:
+def next_allowed(at: datetime, zones: Collection[ZoneInfo], window: TextWindow) -> datetime:
     """The first instant at or after `at` that is inside the window in every zone, in UTC.
 
     Where a person might be in several zones, all of them must allow the text. Raises ValueError

@@ -17,6 +17,7 @@ _BASIC = frozenset(
 )
 #: Sent as an escape and a second septet.
 _EXTENSION = frozenset("\f^{}\\[]~|€")
+_GSM7 = _BASIC | _EXTENSION
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,12 @@ class Segments:
 
 def count_segments(text: str) -> Segments:
     """What the text takes. No escape pair and no surrogate pair is cut in two."""
-    foreign = tuple(dict.fromkeys(sign for sign in text if not _is_gsm7(sign)))
-    if foreign:
+    if not _GSM7.issuperset(text):
+        foreign = tuple(dict.fromkeys(sign for sign in text if sign not in _GSM7))
         widths = [2 if ord(sign) > 0xFFFF else 1 for sign in text]
         return Segments("UCS-2", sum(widths), _parts(widths, alone=70, joined=67), foreign)
     widths = [2 if sign in _EXTENSION else 1 for sign in text]
     return Segments("GSM-7", sum(widths), _parts(widths, alone=160, joined=153), ())
-
-
-def _is_gsm7(sign: str) -> bool:
-    return sign in _BASIC or sign in _EXTENSION
 
 
 def _parts(widths: Sequence[int], *, alone: int, joined: int) -> int:

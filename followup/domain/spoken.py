@@ -24,9 +24,13 @@ SPOKEN_LANGUAGES = tuple(_DAYS)
 
 
 def promise_in_words(at: datetime, now: datetime, zone: ZoneInfo, language: str) -> str:
-    """By when, as seen at `now` in the site's zone: `today by 4:30 PM`."""
+    """By when, as seen at `now` in the site's zone: `today by 4:30 PM PST`.
+
+    With the zone's name, because who reads it may live in another.
+    """
     local = at.astimezone(zone)
-    hour = f"{local.hour % 12 or 12}:{local.minute:02} {'AM' if local.hour < 12 else 'PM'}"
+    half = "AM" if local.hour < 12 else "PM"
+    hour = f"{local.hour % 12 or 12}:{local.minute:02} {half} {local.tzname()}"
     day = _day_in_words(local, now.astimezone(zone), language)
     if language == "es":
         article = "la" if local.hour % 12 == 1 else "las"

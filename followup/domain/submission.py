@@ -166,6 +166,9 @@ class Answers(BaseModel):
     phq9: Annotated[Annotated[list[_Score], Field(min_length=9, max_length=9)] | None, _Blank] = (
         None
     )
+    gad2: Annotated[Annotated[list[_Score], Field(min_length=2, max_length=2)] | None, _Blank] = (
+        None
+    )
     gad7: Annotated[Annotated[list[_Score], Field(min_length=7, max_length=7)] | None, _Blank] = (
         None
     )

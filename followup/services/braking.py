@@ -35,13 +35,17 @@ class Brake:
         had = deliveries.count_recent_of_leads(session, ids, now - _DAY)
         self._leads: dict[uuid.UUID | None, _Had] = {one: had[one] for one in had}
 
-    def capped_until(self, row: Delivery) -> datetime | None:
-        """When the row may go, if it would be one too many now: the oldest then counts no more."""
+    def capped_until(self, row: Delivery, most_per_day: int | None = None) -> datetime | None:
+        """When the row may go, if it would be one too many now: the oldest then counts no more.
+
+        `most_per_day` is what the law of the patient's state allows, whatever the clinic's cap.
+        """
         address = (row.recipient_hash, row.channel)
         if row.audience is Audience.staff:
             return _until(self._staff.get(address), self._caps.staff_per_hour, _HOUR)
+        caps = [self._caps.patient_per_day, *([most_per_day] if most_per_day else [])]
         waits = (
-            _until(self._patients.get(address), self._caps.patient_per_day, _DAY),
+            _until(self._patients.get(address), min(caps), _DAY),
             _until(self._leads.get(row.lead_id), self._caps.lead_per_day, _DAY),
         )
         return max((until for until in waits if until is not None), default=None)

@@ -3,14 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from followup.clinic import Caps, Recipient, Site
-from followup.domain.address import may_be_texted, parse_phone
+from followup.domain.address import email_key, may_be_texted
 from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
@@ -34,21 +32,37 @@ class Gathering:
         *,
         reserved_allowed: bool,
         caps: Caps | None = None,
+        only_to: Collection[str] = (),
     ) -> None:
         self._planner = planner
+        self._only_to = only_to
         self._known = _Known(session, planner, rows, now)
         self._brake = Brake(session, rows, caps, now) if caps is not None else None
         self._reserved_allowed = reserved_allowed
 
     def facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
-        capped_until = self._brake.capped_until(row) if self._brake else None
+        is_listed = not self._only_to or address_key(row.channel, row.recipient) in self._only_to
         has_left = self._known.has_left(row)
+        return replace(self._facts(row, about), is_listed=is_listed, has_left=has_left)
+
+    def _facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
         if isinstance(about, Alarm):
-            facts = _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
-            return replace(facts, has_left=has_left)
+            return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
         site = self._planner.clinic.site(about.site)
         facts = _facts(self._planner, self._known, row, about, site, self._reserved_allowed)
-        return replace(facts, capped_until=capped_until, has_left=has_left)
+        most = None
+        if row.channel is Channel.sms and row.audience is Audience.patient:
+            allowance = self._planner.clinic.text_hours.rules.allowance(row.recipient, site.zone)
+            most = allowance.most_per_day
+            facts = replace(
+                facts,
+                zones=allowance.zones,
+                states=allowance.states,
+                window=allowance.window,
+                useless_at=_useless_at(self._planner, row, about, site),
+            )
+        capped_until = self._brake.capped_until(row, most) if self._brake else None
+        return replace(facts, capped_until=capped_until)
 
     def note_going(self, row: Delivery) -> None:
         """Of one batch, the first text that goes to a number is the only one."""
@@ -121,6 +135,11 @@ def _addresses(planner: Planner, those: Sequence[Recipient | Person]) -> set[str
     return {planner.hash_address(channel, address) for channel, address in given if address}
 
 
+def address_key(channel: Channel, address: str) -> str:
+    """What addresses are compared by."""
+    return email_key(address) if channel is Channel.email else address
+
+
 def _facts(
     planner: Planner, known: _Known, row: Delivery, lead: Lead, site: Site, reserved_allowed: bool
 ) -> Facts:
@@ -142,7 +161,6 @@ def _facts(
         has_consent=known.has_consent(row),
         not_textable=_not_textable(planner, row, lead, reserved_allowed) if is_text else None,
         was_texted=known.was_texted(row),
-        zones=_zones(row.recipient, site.zone.key) if is_text else (),
         ack_sms_in_quiet_hours=planner.clinic.ack_sms_in_quiet_hours,
     )
 
@@ -176,14 +194,11 @@ def _not_textable(
     )
 
 
-@cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def _zones(number: str, site_zone: str) -> frozenset[ZoneInfo]:
-    """Every zone the number may be in, and the site's: an unknown zone narrows, never widens."""
-    return frozenset(_zone(name) for name in (*parse_phone(number).zones, site_zone))
+def _useless_at(planner: Planner, row: Delivery, lead: Lead, site: Site) -> datetime | None:
+    step = planner.find_step(lead.cadence, row.step)
+    hours = site.business_hours
+    promised_at = hours.add(row.arrived_at, planner.clinic.callback_promise)
+    return step.useless_at(row.occurrence, promised_at, row.arrived_at, hours) if step else None
 
 
 def noted(facts: Facts) -> dict[str, Any]:
@@ -192,6 +207,8 @@ def noted(facts: Facts) -> dict[str, Any]:
     if facts.channel is Channel.sms and facts.audience is Audience.patient:
         kept["consent"] = facts.has_consent
         kept["zones"] = sorted(zone.key for zone in facts.zones)
+        kept["states"] = sorted(facts.states)
+        kept["window"] = str(facts.window)
     if facts.suppressed:
         kept["suppressed"] = facts.suppressed.value
     if facts.not_textable:

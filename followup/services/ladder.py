@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Audience, Lane
-from followup.domain.delivery import HOPEFUL, Reason, Status
+from followup.domain.delivery import HOPEFUL, MISSED, Reason, Status
 from followup.domain.lead import WAITING
 from followup.services.alarming import raise_alarm
 from followup.services.planning import Planner
@@ -24,7 +24,8 @@ def climb(session: Session, planner: Planner, rows: Iterable[Delivery], now: dat
 
     A patient: the step's fallback channels, then one task "call this person" for the lead. An
     alert to staff that expired everywhere: the same task, because nobody has heard of the lead.
-    What is skipped counts only beside one that was lost: by itself it was not to be sent.
+    What is skipped counts only beside one that was lost: by itself it was not to be sent, unless
+    the reason was none of the person's.
     """
     ends = LOST | {Status.skipped}
     lost = [row for row in rows if row.lead_id is not None and row.status in ends]
@@ -47,7 +48,7 @@ def _climb_one(session: Session, planner: Planner, row: Delivery, now: datetime)
     siblings = deliveries.list_siblings(session, row)
     if any(one.status in HOPEFUL and not _is_given_up(one) for one in siblings):
         return
-    if row.status is Status.skipped and not any(one.status in LOST for one in siblings):
+    if not any(_is_lost(one) for one in (row, *siblings)):
         return
     if row.audience is Audience.patient:
         others = planner.fallback_rows(session, lead, row, now)
@@ -61,6 +62,10 @@ def _climb_one(session: Session, planner: Planner, row: Delivery, now: datetime)
         reason=row.reason or Reason.undeliverable,
         now=now,
     )
+
+
+def _is_lost(row: Delivery) -> bool:
+    return row.status in LOST or (row.status is Status.skipped and row.reason in MISSED)
 
 
 def _is_given_up(row: Delivery) -> bool:

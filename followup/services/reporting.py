@@ -1,13 +1,14 @@
 """Answers questions about leads: what the admin API, the command line and the pages show."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median, quantiles
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from followup.domain.instrument import DISCLAIMER, list_scores
 from followup.domain.lead import LeadStatus, is_overdue
 from followup.domain.spoken import iso
 from followup.domain.submission import Kind
@@ -59,6 +60,7 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
                 "source": one.source,
                 "received_at": iso(one.received_at),
                 "fields": one.payload,
+                "scores": show_scores(one.payload),
             }
             for one in submissions.list_of_lead(session, lead.id)
         ],
@@ -110,6 +112,23 @@ def _show_delivery(row: Delivery) -> dict[str, Any]:
         "body": row.body,
         "wording": row.wording,
     }
+
+
+def show_scores(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores of a submission's answers, for staff alone, made anew each time."""
+    answers = fields.get("answers")
+    return [
+        {
+            "instrument": one.instrument.title,
+            "total": one.total,
+            "highest": one.instrument.highest,
+            "band": one.band,
+            "positive": one.is_positive,
+            "missing": list(one.missing),
+            "note": DISCLAIMER,
+        }
+        for one in list_scores(answers if isinstance(answers, Mapping) else {})
+    ]
 
 
 def show_problem(submission: Submission) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from followup.clinic import Caps
+from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
@@ -23,8 +24,9 @@ from followup.errors import (
     OutcomeUnknown,
     PermanentFailure,
     TransportError,
+    Unfit,
 )
-from followup.services.alarming import blame_us
+from followup.services.alarming import blame_us, raise_alarm
 from followup.services.braking import room, take_room
 from followup.services.composing import Composer
 from followup.services.concluding import Claimed, Outcome, Returned, keep_outcome, outcome_values
@@ -67,6 +69,8 @@ class Sender:
     reserved_allowed: bool = False
     #: The most that anybody is sent; None lifts it, for load tests.
     caps: Caps | None = None
+    #: Emails and numbers to which alone anything is sent; none: to everybody.
+    only_to: frozenset[str] = frozenset()
     chance: Callable[[], float] = field(default=random.random)
     #: Real seconds, for the lease; a demo's fast clock does not move them.
     monotonic: Callable[[], float] = field(default=time.monotonic)
@@ -152,6 +156,7 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
             now,
             reserved_allowed=sender.reserved_allowed,
             caps=sender.caps,
+            only_to=sender.only_to,
         )
         ahead: list[dict[str, Any]] = []
         for row in rows:
@@ -247,10 +252,24 @@ def _compose(
     """The message, kept with the row; None when there is no wording for it, which is recorded."""
     try:
         return sender.composer.compose(row, about, now)
+    except Unfit as error:
+        _refuse(sender, session, row, error, now)
+        return None
     except FollowupError as error:
         log.error("no wording for a delivery", delivery_id=str(row.id), problem=str(error))
         _put_aside(session, row, Skip(Reason.no_wording, Status.skipped), now, {})
         return None
+
+
+def _refuse(sender: Sender, session: Session, row: Delivery, error: Unfit, now: datetime) -> None:
+    """What may not be said is reported instead of sent; of an alarm itself, in the log alone."""
+    log.error("a message may not be sent", delivery_id=str(row.id), problem=str(error))
+    row.wording = error.wording
+    facts = {"wording": error.wording, "problem": "; ".join(error.complaints)}
+    _put_aside(session, row, Skip(Reason.unfit), now, facts)
+    if row.lead_id is not None:
+        name = error.wording.partition("@")[0]
+        raise_alarm(session, sender.planner, AlarmKind.unfit, name, now, {})
 
 
 def _lease(

@@ -93,7 +93,8 @@ def _outcome(
     """The end of one delivery, by the same rules as the real thing."""
     hours = site.business_hours
     expires_at = step.expires_at(occurrence, channel, arrived_at, hours)
-    zones = {site.zone, *(ZoneInfo(name) for name in parse_phone(number).zones)}
+    allowance = clinic.text_hours.rules.allowance(number, site.zone)
+    promised_at = hours.add(arrived_at, clinic.callback_promise)
     reason: Reason | None = None
     for _ in range(LOOKS):
         facts = Facts(
@@ -109,7 +110,10 @@ def _outcome(
             waits_for_opening=channel in step.waits_for_opening,
             has_consent=True,
             not_textable=_not_textable(clinic, number, step, channel),
-            zones=zones,
+            zones=allowance.zones,
+            states=allowance.states,
+            window=allowance.window,
+            useless_at=step.useless_at(occurrence, promised_at, arrived_at, hours),
             ack_sms_in_quiet_hours=clinic.ack_sms_in_quiet_hours,
         )
         verdict = assess(facts, at)

@@ -137,6 +137,9 @@ def _concerns(
             yield _Concern(alarm.kind, alarm.subject, alarm.facts if came_back else None)
         elif alarm.kind is AlarmKind.refused and now - alarm.raised_at > REFUSED_FOR:
             yield _Concern(alarm.kind, alarm.subject, None)
+        elif alarm.kind is AlarmKind.unfit:
+            goes_on = deliveries.was_unfit(session, alarm.subject, now - UNREACHED_FOR)
+            yield _Concern(alarm.kind, alarm.subject, alarm.facts if goes_on else None)
 
 
 def _paused(session: Session) -> Iterator[_Concern]:

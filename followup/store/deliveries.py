@@ -176,6 +176,20 @@ def came_back(session: Session, name: str, since: datetime) -> bool:
     return session.scalars(statement).first() is not None
 
 
+def was_unfit(session: Session, wording: str, since: datetime) -> bool:
+    """Whether a message in those words, due since then, was held back for what it says."""
+    statement = (
+        select(Delivery.id)
+        .where(
+            Delivery.reason == Reason.unfit,
+            Delivery.wording.startswith(f"{wording}@", autoescape=True),
+            Delivery.due_at > since,
+        )
+        .limit(1)
+    )
+    return session.scalars(statement).first() is not None
+
+
 def list_of_lead(session: Session, lead_id: uuid.UUID) -> Sequence[Delivery]:
     statement = (
         select(Delivery).where(Delivery.lead_id == lead_id).order_by(Delivery.due_at, Delivery.id)

@@ -10,10 +10,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from followup.clinic import Clinic
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.domain.lead import Role
-from followup.errors import NotFound
+from followup.errors import NotFound, Unfit
 from followup.templates.cadence_file import read_cadence
 from followup.templates.facts import Place
-from followup.templates.lint import lint, lint_words
+from followup.templates.lint import lint, lint_words, unfit
 from followup.templates.problem import Problem, Refused, collecting
 from followup.templates.wording import (
     ALARMS,
@@ -45,9 +45,9 @@ class Templates:
         self._wordings = wordings
 
     @classmethod
-    def read(cls, folder: Path, clinic: Clinic) -> Self:
+    def read(cls, folder: Path, clinic: Clinic, public_url: str = "") -> Self:
         """Raises Refused, which is Misconfigured, unless `check_templates` finds nothing."""
-        cadences, wordings, problems = _read(folder, clinic)
+        cadences, wordings, problems = _read(folder, clinic, public_url)
         refuse(problems)
         return cls(clinic, cadences, wordings)
 
@@ -64,16 +64,25 @@ class Templates:
         """The message for a lead of that language and role (`Role`); `facts` as in `VARIABLES`.
 
         Staff are written to in the clinic's default language, as are patients whose language the
-        clinic does not write. Raises NotFound when the folder no longer has such a step.
+        clinic does not write. Raises NotFound when the folder no longer has such a step, and Unfit
+        when a value makes the message say what it may not.
         """
-        wording = self._find(cadence, step, channel, language, role)
-        return wording.render({**facts, "language": wording.key.language})
-
-    def _find(self, cadence: str, step: str, channel: Channel, language: str, role: str) -> Wording:
         known = self.cadences.get(cadence)
         planned = known.find_step(step) if known else None
         if planned is None or channel not in planned.every_channel:
             raise NotFound(f"no wording for {cadence}/{step}.{channel}")
+        wording = self._find(cadence, planned, channel, language, role)
+        values = {**facts, "language": wording.key.language}
+        message = wording.render(values)
+        complaints = unfit(self._clinic, planned, wording, values, message)
+        if complaints:
+            raise Unfit(message.wording, complaints)
+        return message
+
+    def _find(
+        self, cadence: str, planned: Step, channel: Channel, language: str, role: str
+    ) -> Wording:
+        step = planned.name
         if planned.audience is Audience.patient:
             variant = role if role == Role.referrer else None
             return self._wordings[
@@ -84,9 +93,12 @@ class Templates:
         return self._wordings.get(own, self._wordings[common])
 
 
-def check_templates(folder: Path, clinic: Clinic) -> list[Problem]:
-    """Every problem of the folder: what cannot be read, what is missing, what may not be said."""
-    return _read(folder, clinic)[2]
+def check_templates(folder: Path, clinic: Clinic, public_url: str = "") -> list[Problem]:
+    """Every problem of the folder: what cannot be read, what is missing, what may not be said.
+
+    `public_url` is where our links lead, which tells how long they are.
+    """
+    return _read(folder, clinic, public_url)[2]
 
 
 def pages_environment(folder: Path) -> Environment:
@@ -101,7 +113,7 @@ def pages_environment(folder: Path) -> Environment:
 
 
 def _read(
-    folder: Path, clinic: Clinic
+    folder: Path, clinic: Clinic, public_url: str
 ) -> tuple[dict[str, Cadence], dict[Key, Wording], list[Problem]]:
     problems: list[Problem] = []
     cadences: dict[str, Cadence] = {}
@@ -115,9 +127,11 @@ def _read(
         problems += _strays(folder, cadence)
         for step, key in _owed(cadence, clinic, folder):
             with collecting(problems):
-                wording = _read_wording(folder, key, step, letterheads)
+                source = Source.read(key.path(folder))
+                problems += lint_words(clinic, source, step.audience)
+                wording = _read_wording(source, key, step, letterheads)
                 wordings[key] = wording
-                problems += lint(clinic, step, wording)
+                problems += lint(clinic, step, wording, public_url)
     return cadences, wordings, list(dict.fromkeys(problems))
 
 
@@ -203,8 +217,7 @@ class _Letterheads:
         return source
 
 
-def _read_wording(folder: Path, key: Key, step: Step, letterheads: _Letterheads) -> Wording:
-    source = Source.read(key.path(folder))
+def _read_wording(source: Source, key: Key, step: Step, letterheads: _Letterheads) -> Wording:
     if key.channel is Channel.sms:
         return read_sms(source, key, step.audience)
     return read_email(source, key, step.audience, letterheads.around(key, step.audience))

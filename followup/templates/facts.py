@@ -12,6 +12,8 @@ from enum import StrEnum
 from followup.clinic import Clinic, Site, readable_phone
 from followup.domain.cadence import Channel
 from followup.domain.sms import count_segments
+from followup.domain.submission import Answers
+from followup.templates.words import NO_NAMES, find_words
 
 
 class Place(StrEnum):
@@ -26,21 +28,48 @@ class Place(StrEnum):
     alarm = "message to staff about the service"
 
 
+class Exposure(StrEnum):
+    """How much a value tells about the person, and so where it may stand."""
+
+    public = "public"
+    #: Who the person is, and how to reach them.
+    contact = "contact"
+    #: What they said, ask for, or suffer from.
+    clinical = "clinical"
+
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
 _EVERYWHERE = frozenset(Place)
-_PATIENT = _EVERYWHERE - {Place.staff, Place.alarm}
+_PATIENT = frozenset({Place.sms, Place.subject, Place.body})
 _STAFF = frozenset({Place.staff})
 _ALARM = frozenset({Place.alarm})
+
+#: Minimum necessary (45 CFR 164.502(b)), and limits for mail that is not encrypted (HHS FAQ 570):
+#: staff alerts hold nothing about the person, subjects neither, and no message at all an answer, a
+#: score, a treatment or the person's own words.
+MAY_STAND: Mapping[Exposure, frozenset[Place]] = {
+    Exposure.public: _EVERYWHERE,
+    Exposure.contact: frozenset({Place.sms, Place.body}),
+    Exposure.clinical: frozenset(),
+}
 
 
 @dataclass(frozen=True)
 class Variable:
+    """`only` are the places where it makes sense, of those where its exposure lets it stand."""
+
     meaning: str
-    places: frozenset[Place] = _EVERYWHERE
+    only: frozenset[Place] = _EVERYWHERE
+    exposure: Exposure = Exposure.public
+
+    @property
+    def places(self) -> frozenset[Place]:
+        return MAY_STAND[self.exposure] & self.only
 
 
-#: Minimum necessary (45 CFR 164.502(b)): staff alerts hold nothing about the person, patients'
-#: texts and subjects nothing that tells what the clinic is for, and no message at all an answer,
-#: a score, a treatment or the person's own words: for these there are no variables.
 VARIABLES: Mapping[str, Variable] = {
     "sender_label": Variable("the clinic's discreet name"),
     "clinic_name": Variable(
@@ -54,18 +83,37 @@ VARIABLES: Mapping[str, Variable] = {
     "site_name": Variable("the lead's site"),
     "messages_per_request": Variable("most texts that one request leads to"),
     "language": Variable("of this message: en"),
-    "when": Variable('by when a person will call: "today by 4:30 PM"', _PATIENT),
+    "when": Variable('by when a person will call: "today by 4:30 PM PST"', _PATIENT),
     "first_name": Variable(
         "for a greeting, or empty when the name cannot be used in one",
-        frozenset({Place.sms, Place.body}),
+        exposure=Exposure.contact,
     ),
-    "unsubscribe_url": Variable("ends mail reminders", frozenset({Place.body})),
+    "unsubscribe_url": Variable("ends mail reminders", frozenset({Place.body}), Exposure.contact),
     "reference": Variable("the lead's code for speech: K7Q4", _STAFF),
     "waiting": Variable('for how long the lead has waited: "15 minutes"', _STAFF),
     "occurrence": Variable("the reminder's number, from 1", _STAFF),
     "link": Variable("the page that marks the lead contacted", _STAFF),
     "alarm": Variable("what is wrong with the service, in a sentence", _ALARM),
 }
+
+#: What a form holds beside who wrote it, and what is made of that.
+_CLINICAL = frozenset(Answers.model_fields) | _words(
+    "answer answers message free_text interest treatment treatments provider referrer score scores "
+    "band phq gad diagnosis condition symptom priority urgent risk"
+)
+_CONTACT = _words(
+    "name last_name full_name patient patient_name email phone phone_number address location "
+    "preferred_channel"
+)
+
+
+def exposure_of(name: str) -> Exposure | None:
+    """What a variable of that name would tell, whether or not there is one; None when unknown."""
+    if name in VARIABLES:
+        return VARIABLES[name].exposure
+    if name in _CLINICAL:
+        return Exposure.clinical
+    return Exposure.contact if name in _CONTACT else None
 
 
 def clinic_facts(clinic: Clinic, site: Site) -> dict[str, object]:
@@ -93,7 +141,7 @@ def harmless(facts: Mapping[str, object], channel: Channel) -> dict[str, object]
     clean = {name: _one_line(value) for name, value in facts.items()}
     clean["first_name"] = greeting_name(str(facts.get("first_name") or ""))
     if channel is Channel.sms:
-        clean = {name: _in_gsm7(value) for name, value in clean.items()}
+        clean = {name: in_gsm7(v) if isinstance(v, str) else v for name, v in clean.items()}
         if count_segments(str(clean["first_name"])).forces_ucs2:
             clean["first_name"] = ""
     return clean
@@ -125,12 +173,15 @@ def greeting_name(name: str) -> str:
     """The first name out of what was typed in the form, or "" where greeting by it would go wrong.
 
     Only letters, their marks, apostrophes and hyphens: so no link, number, markup or emoji can
-    ride on our letterhead to somebody else's mailbox. Titles and initials are not first names.
+    ride on our letterhead to somebody else's mailbox. Titles and initials are not first names, nor
+    are words that no message may hold: whoever types one is still answered.
     """
     first = (name.split() or [""])[0].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     spelled = first and unicodedata.category(first[0])[0] == "L"
     plain = all(char in "'-" or unicodedata.category(char)[0] in "LM" for char in first)
     usable = spelled and plain and len(first) <= _LONGEST_NAME
+    if usable and any(find_words(NO_NAMES, first)):
+        return ""
     return first if usable and first.casefold() not in _TITLES else ""
 
 
@@ -157,9 +208,8 @@ _GSM7_SPELLING = str.maketrans(
 )
 
 
-def _in_gsm7(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+def in_gsm7(value: str) -> str:
+    """The same words in letters that cost nothing more, where there are such."""
     value = value.translate(_GSM7_SPELLING)
     for char in count_segments(value).forces_ucs2:
         value = value.replace(char, _without_marks(char))

@@ -14,6 +14,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _STANDS_FOR = re.compile(r"jinja[es](\d+)z")
 
 
@@ -34,6 +35,11 @@ def around_jinja(source: str, transform: Callable[[str], str]) -> str:
 def words_of(source: str) -> str:
     """The source without its Jinja, line by line as it was."""
     return _JINJA.sub(lambda match: "\n" * match[0].count("\n"), source)
+
+
+def without_comments(source: str) -> str:
+    """The source without what is said to its authors alone, line by line as it was."""
+    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), source)
 
 
 _ONLY_STATEMENTS = re.compile(r"<p>((?:jinjas\d+z\s*)+)</p>")

@@ -11,7 +11,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from followup.domain.cadence import Audience, Channel
 from followup.errors import Misconfigured
-from followup.templates.facts import VARIABLES, Place, harmless
+from followup.templates.facts import VARIABLES, Exposure, Place, exposure_of, harmless
 from followup.templates.markup import around_jinja, as_html, as_text, inline_styles, tidied
 from followup.templates.problem import Problem, Refused
 
@@ -232,12 +232,20 @@ def _complaint(node: nodes.Node, places: set[Place]) -> str | None:
     if not isinstance(node, nodes.Name):
         return None
     variable = VARIABLES.get(node.name)
+    if variable is None and (exposure := exposure_of(node.name)):
+        return f"{node.name!r} is {exposure}: no message holds it; {_SAY_INSTEAD[exposure]}"
     if variable is None:
         return f"there is no variable {node.name!r}; there are: {', '.join(_known_in(places))}"
     forbidden = sorted(places - variable.places)
     if forbidden:
         return f"{node.name!r} may not stand in a {forbidden[0]}"
     return None
+
+
+_SAY_INSTEAD = {
+    Exposure.contact: "to greet a patient, use 'first_name'",
+    Exposure.clinical: "staff read it on the lead's page",
+}
 
 
 def _known_in(places: set[Place]) -> Iterator[str]:

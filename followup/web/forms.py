@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
+from followup.domain.instrument import is_urgent
 from followup.domain.spoken import promise_in_words
 from followup.domain.submission import FORMS, Kind
 from followup.errors import Fault, Invalid, NotFound
@@ -262,6 +263,7 @@ def received_page(service: TheService, submission_id: uuid.UUID) -> Response:
         kind=submission.kind.value,
         when=promise_in_words(promised_at, service.now(), site.zone, language),
         is_referrer=submission.payload.get("role") == "referrer",
+        is_urgent=is_urgent(submission.payload),
     )
 
 

@@ -1,11 +1,16 @@
 """`followup leads`: the lead in all its states, by reference or by id."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
+from followup.domain.submission import Kind
+from followup.services import intake
+from followup.services.planning import Planner
+from followup.store import leads
+from followup.store.db import reading
 from tests.cli.running import LOS_ANGELES, NOBODY, Run, one_line
 
 
@@ -19,6 +24,25 @@ def test_leads_are_listed_and_shown(run: Run, lead: str) -> None:
     assert run("leads", "show", shown["id"], "--json").json["reference"] == lead
     assert lead in run("leads", "list").out
     assert "acknowledgement 1" in run("leads", "show", lead).out
+
+
+def test_a_lead_is_shown_with_the_scores_of_its_answers(
+    run: Run, engine: Engine, planner: Planner
+) -> None:
+    now = datetime.now(UTC)
+    answers = {"phq9": [2] * 9, "phq2": [1, 1], "gad7": [0, None] + [3] * 5}
+    payload = {"name": "Al", "email": "al@example.com", "answers": answers}
+    received = intake.receive(engine, planner.clinic, Kind.screening, payload, now=now)
+    intake.consume(engine, planner, now)
+    with reading(engine) as session:
+        (lead,) = leads.list_leads(session, now, submission=received.submission_id)
+
+    shown = run("leads", "show", lead.reference).out
+
+    assert "PHQ-9: 18 of 27, moderately severe, screen positive" in shown
+    assert "PHQ-2: 2 of 6, screen negative" in shown
+    assert "GAD-7: no score, without answer 2" in shown
+    assert shown.count("(screening, not a diagnosis)") == 3
 
 
 def test_a_lead_explains_what_comes_next_and_why_nothing_does(run: Run, lead: str) -> None:

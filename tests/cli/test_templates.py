@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from followup.clinic import read_clinic
+from followup.config import Settings
+from followup.domain.cadence import Channel
+from followup.templates import Templates, sample_facts
 from tests.cli.running import ROOT, Run, one_line
 
 
@@ -42,6 +46,25 @@ def test_a_message_is_previewed_by_the_renderer_that_sends(run: Run) -> None:
     assert "Subject:" not in text.out
     assert "(949) 555-0100" in text.out
     assert html.out.lstrip().startswith("<")
+
+
+@pytest.mark.parametrize("channel", Channel)
+def test_a_preview_is_word_for_word_what_is_sent(run: Run, channel: Channel) -> None:
+    """The composer of real sends and `send-test` have no other renderer than this."""
+    clinic = read_clinic(ROOT / "clinic.toml")
+    sent = Templates.read(ROOT / "templates", clinic).render(
+        cadence="contact",
+        step="acknowledgement",
+        channel=channel,
+        language="en",
+        role="patient",
+        facts=sample_facts(clinic, "en", Settings.model_fields["public_url"].default)[0],
+    )
+
+    shown = run("templates", "preview", "contact", "acknowledgement", "--channel", channel).out
+
+    head = f"Subject: {sent.subject}\n\n" if sent.subject else ""
+    assert shown == f"{head}{sent.text}\n"
 
 
 def test_a_preview_of_what_does_not_exist_is_a_no(run: Run) -> None:

@@ -153,6 +153,22 @@ def test_an_occurrence_that_does_not_exist_never_expires() -> None:
     assert ONCE.expires_at(2, Channel.sms, FRIDAY_EVENING, OFFICE) is None
 
 
+@pytest.mark.parametrize(
+    ("one", "useless_at"),
+    [
+        pytest.param(step(), "2026-12-07 09:05", id="until the next of its kind"),
+        pytest.param(ONCE, None, id="the last of its kind"),
+        pytest.param(step(acknowledges=True), "2026-12-05 10:00", id="until the promised call"),
+    ],
+)
+def test_words_are_of_use_until_others_take_their_place(one: Step, useless_at: str | None) -> None:
+    promised_at = la("2026-12-05 10:00")
+
+    found = one.useless_at(1, promised_at, FRIDAY_EVENING, OFFICE)
+
+    assert found == (la(useless_at) if useless_at else None)
+
+
 def test_a_step_is_found_by_its_name() -> None:
     cadence = Cadence("contact", 1, (ONCE,))
 

@@ -148,6 +148,13 @@ def test_late_is_not_sent(
     assert judged(kind, expires_at=expires_at) == verdict
 
 
+@every
+def test_a_service_that_is_tried_out_writes_to_those_on_its_list_alone(
+    kind: dict[str, Any],
+) -> None:
+    assert judged(kind, is_listed=False) == Skip(Reason.not_listed)
+
+
 @pytest.mark.parametrize("kind", [ACK_TEXT, ACK_MAIL, NUDGE_TEXT, NUDGE_MAIL])
 @pytest.mark.parametrize(
     "reason", [Reason.opted_out, Reason.unsubscribed, Reason.unreachable, Reason.asked_staff]
@@ -279,12 +286,33 @@ def test_the_wait_of_a_night_in_which_clocks_go_back_is_an_hour_longer() -> None
     [
         pytest.param((LOS_ANGELES, TOKYO), MORNINGS, id="zones that are never awake together"),
         pytest.param((), MORNINGS, id="no zone is known"),
+        pytest.param((LOS_ANGELES,), None, id="states that never both allow"),
     ],
 )
 def test_where_no_hour_is_proper_nothing_is_sent(
-    zones: tuple[ZoneInfo, ...], window: TextWindow
+    zones: tuple[ZoneInfo, ...], window: TextWindow | None
 ) -> None:
     assert judged(NUDGE_TEXT, zones=zones, window=window) == Skip(Reason.quiet_hours)
+
+
+TOO_LATE = Skip(Reason.window_too_late, Status.expired)
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "useless_at", "verdict"),
+    [
+        pytest.param(NUDGE_TEXT, NIGHT, MORNING + SECOND, QUIET, id="of use for a second more"),
+        pytest.param(NUDGE_TEXT, NIGHT, MORNING, TOO_LATE, id="of none when the window opens"),
+        pytest.param(ACK_TEXT, NIGHT, MORNING, TOO_LATE, id="an answer"),
+        pytest.param(NUDGE_TEXT, NIGHT, None, QUIET, id="of use for ever"),
+        pytest.param(NUDGE_TEXT, NOON, NOON, Send(), id="no window to wait for"),
+        pytest.param(NUDGE_MAIL, NIGHT, NIGHT, Send(), id="mail"),
+    ],
+)
+def test_a_text_that_would_come_too_late_to_be_of_use_is_not_sent(
+    kind: dict[str, Any], now: datetime, useless_at: datetime | None, verdict: object
+) -> None:
+    assert judged(kind, now, useless_at=useless_at) == verdict
 
 
 OPENS = Wait(MORNING, Reason.outside_opening, extends_expiry=True)

@@ -8,13 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from followup.domain.hours import (
-    DEFAULT_TEXT_WINDOW,
-    BusinessHours,
-    Interval,
-    TextWindow,
-    next_allowed,
-)
+from followup.domain.hours import BusinessHours, Interval, TextWindow, met, next_allowed
+from followup.domain.text_hours import DEFAULT_WINDOW
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -178,7 +173,11 @@ def test_a_negative_delay_is_refused() -> None:
 def test_a_time_without_its_zone_is_refused() -> None:
     naive = la("2026-12-01 10:00").replace(tzinfo=None)
 
-    for ask in (OFFICE.is_open, OFFICE.next_open, lambda at: next_allowed(at, [PHOENIX])):
+    for ask in (
+        OFFICE.is_open,
+        OFFICE.next_open,
+        lambda at: next_allowed(at, [PHOENIX], DEFAULT_WINDOW),
+    ):
         with pytest.raises(ValueError, match="naive"):
             ask(naive)
     with pytest.raises(ValueError, match="naive"):
@@ -201,15 +200,15 @@ def test_a_time_without_its_zone_is_refused() -> None:
     ],
 )
 def test_a_text_waits_for_the_window_of_its_recipient(at: str, allowed: str) -> None:
-    assert next_allowed(la(at), [LOS_ANGELES]) == la(allowed)
+    assert next_allowed(la(at), [LOS_ANGELES], DEFAULT_WINDOW) == la(allowed)
 
 
 def test_a_text_to_two_possible_zones_waits_for_both() -> None:
     zones = [LOS_ANGELES, NEW_YORK]
 
-    assert next_allowed(la("2026-12-01 06:00"), zones) == la("2026-12-01 09:00")
-    assert next_allowed(la("2026-12-01 16:59"), zones) == la("2026-12-01 16:59")
-    assert next_allowed(la("2026-12-01 17:00"), zones) == la("2026-12-02 09:00")
+    assert next_allowed(la("2026-12-01 06:00"), zones, DEFAULT_WINDOW) == la("2026-12-01 09:00")
+    assert next_allowed(la("2026-12-01 16:59"), zones, DEFAULT_WINDOW) == la("2026-12-01 16:59")
+    assert next_allowed(la("2026-12-01 17:00"), zones, DEFAULT_WINDOW) == la("2026-12-02 09:00")
 
 
 def test_a_window_may_vanish_for_days() -> None:
@@ -229,7 +228,7 @@ def test_zones_that_are_never_awake_together_are_refused() -> None:
 
 def test_no_zone_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one time zone"):
-        next_allowed(la("2026-12-01 09:00"), [])
+        next_allowed(la("2026-12-01 09:00"), [], DEFAULT_WINDOW)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +242,38 @@ def test_no_zone_at_all_is_refused() -> None:
 def test_a_window_that_makes_no_sense_is_refused(week: tuple[Interval | None, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
         TextWindow(week)
+
+
+THANKSGIVING_OFF = TextWindow(((time(9), time(20)),) * 7, frozenset({"US"}))
+
+
+@pytest.mark.parametrize(
+    ("at", "allowed"),
+    [
+        pytest.param("2026-11-25 20:00", "2026-11-27 09:00", id="over Thanksgiving"),
+        pytest.param("2026-11-26 12:00", "2026-11-27 09:00", id="on Thanksgiving"),
+        pytest.param("2026-07-02 20:00", "2026-07-05 09:00", id="the Fourth kept a day early"),
+        pytest.param("2026-12-24 19:59", "2026-12-24 19:59", id="on the eve of Christmas"),
+    ],
+)
+def test_a_window_may_be_shut_on_holidays(at: str, allowed: str) -> None:
+    assert next_allowed(la(at), [LOS_ANGELES], THANKSGIVING_OFF) == la(allowed)
+
+
+def test_what_two_windows_allow_is_what_both_allow() -> None:
+    weekdays = TextWindow(((time(8), time(12)),) * 5 + (None, None), frozenset({"US-AL"}))
+
+    both = met(THANKSGIVING_OFF, weekdays)
+
+    assert both == TextWindow(((time(9), time(12)),) * 5 + (None, None), frozenset({"US", "US-AL"}))
+    assert met(weekdays, TextWindow((None,) * 5 + ((time(8), time(12)),) * 2)) is None
+    assert met(None, weekdays) is None
+
+
+def test_a_window_reads_as_people_write_it() -> None:
+    assert str(DEFAULT_WINDOW) == "Mon-Sat 09:00-20:00, Sun 12:00-20:00"
+    late = TextWindow((None, (time(9), time.max)) + (None,) * 5, frozenset({"US"}))
+    assert str(late) == "Tue 09:00-24:00, not on holidays of US"
 
 
 # Zones with changes of an hour, of half an hour, at midnight, of a whole day, and none.
@@ -324,7 +355,7 @@ def minutes_between(start: datetime, end: datetime) -> list[datetime]:
 @given(
     at=instants,
     zones=st.lists(st.sampled_from(ZONES), min_size=1, max_size=3),
-    window=st.one_of(st.just(DEFAULT_TEXT_WINDOW), windows.filter(any).map(TextWindow)),
+    window=st.one_of(st.just(DEFAULT_WINDOW), windows.filter(any).map(TextWindow)),
 )
 @settings(max_examples=60, deadline=None)
 def test_the_next_allowed_instant_is_the_first_one_inside_in_every_zone(

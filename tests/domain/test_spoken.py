@@ -19,45 +19,51 @@ def la(text: str) -> datetime:
     ("at", "english", "spanish"),
     [
         pytest.param(
-            "2026-12-01 16:30", "today by 4:30 PM", "hoy antes de las 4:30 PM", id="today"
+            "2026-12-01 16:30", "today by 4:30 PM PST", "hoy antes de las 4:30 PM PST", id="today"
         ),
         pytest.param(
-            "2026-12-01 12:00", "today by 12:00 PM", "hoy antes de las 12:00 PM", id="noon"
+            "2026-12-01 12:00", "today by 12:00 PM PST", "hoy antes de las 12:00 PM PST", id="noon"
         ),
         pytest.param(
             "2026-12-02 00:05",
-            "tomorrow by 12:05 AM",
-            "mañana antes de las 12:05 AM",
+            "tomorrow by 12:05 AM PST",
+            "mañana antes de las 12:05 AM PST",
             id="midnight",
         ),
         pytest.param(
-            "2026-12-02 13:00", "tomorrow by 1:00 PM", "mañana antes de la 1:00 PM", id="at one"
+            "2026-12-02 13:00",
+            "tomorrow by 1:00 PM PST",
+            "mañana antes de la 1:00 PM PST",
+            id="at one",
         ),
         pytest.param(
-            "2026-12-02 01:15", "tomorrow by 1:15 AM", "mañana antes de la 1:15 AM", id="past one"
+            "2026-12-02 01:15",
+            "tomorrow by 1:15 AM PST",
+            "mañana antes de la 1:15 AM PST",
+            id="past one",
         ),
         pytest.param(
             "2026-12-03 10:00",
-            "Thursday by 10:00 AM",
-            "el jueves antes de las 10:00 AM",
+            "Thursday by 10:00 AM PST",
+            "el jueves antes de las 10:00 AM PST",
             id="in two days",
         ),
         pytest.param(
             "2026-12-07 10:00",
-            "Monday by 10:00 AM",
-            "el lunes antes de las 10:00 AM",
+            "Monday by 10:00 AM PST",
+            "el lunes antes de las 10:00 AM PST",
             id="in six days",
         ),
         pytest.param(
             "2026-12-08 10:00",
-            "Tuesday, December 8 by 10:00 AM",
-            "el martes 8 de diciembre antes de las 10:00 AM",
+            "Tuesday, December 8 by 10:00 AM PST",
+            "el martes 8 de diciembre antes de las 10:00 AM PST",
             id="in a week, which the weekday alone would hide",
         ),
         pytest.param(
             "2026-11-30 10:00",
-            "Monday, November 30 by 10:00 AM",
-            "el lunes 30 de noviembre antes de las 10:00 AM",
+            "Monday, November 30 by 10:00 AM PST",
+            "el lunes 30 de noviembre antes de las 10:00 AM PST",
             id="yesterday, when a promise is late",
         ),
     ],
@@ -65,6 +71,23 @@ def la(text: str) -> datetime:
 def test_a_promise_is_said_as_people_say_it(at: str, english: str, spanish: str) -> None:
     assert promise_in_words(la(at), TUESDAY, LOS_ANGELES, "en") == english
     assert promise_in_words(la(at), TUESDAY, LOS_ANGELES, "es") == spanish
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "name"),
+    [
+        pytest.param("2026-07-01 10:00", "America/Los_Angeles", "PDT", id="in summer"),
+        pytest.param("2026-12-01 10:00", "America/New_York", "EST", id="another site"),
+        pytest.param("2026-07-01 10:00", "America/Phoenix", "MST", id="without summer time"),
+    ],
+)
+def test_the_hour_names_the_zone_of_the_site(at: str, zone: str, name: str) -> None:
+    place = ZoneInfo(zone)
+    promised_at = datetime.fromisoformat(at).replace(tzinfo=place)
+
+    said = promise_in_words(promised_at, promised_at, place, "en")
+
+    assert said == f"today by 10:00 AM {name}"
 
 
 def test_the_day_is_the_one_of_the_site() -> None:

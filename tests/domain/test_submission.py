@@ -270,7 +270,9 @@ def test_symptoms_are_a_list_of_lines(given: object, kept: object) -> None:
     assert screening(symptoms=given).answers.symptoms == kept
 
 
-@pytest.mark.parametrize(("scale", "items"), [("phq2", 2), ("phq8", 8), ("phq9", 9), ("gad7", 7)])
+@pytest.mark.parametrize(
+    ("scale", "items"), [("phq2", 2), ("phq8", 8), ("phq9", 9), ("gad2", 2), ("gad7", 7)]
+)
 def test_scores_are_as_many_as_the_instrument_has_items(scale: str, items: int) -> None:
     scores = [0, 3, None, 1, 2, 3, 0, 1, 2][:items]
 

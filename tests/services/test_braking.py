@@ -104,6 +104,34 @@ def test_what_waits_for_a_cap_too_long_expires(desk: Desk) -> None:
     assert now(desk, row).status is Status.expired
 
 
+@pytest.mark.parametrize(
+    ("phone", "status"),
+    [
+        pytest.param("+13055550101", Status.planned, id="Florida allows three a day"),
+        pytest.param("+14055550101", Status.planned, id="so does Oklahoma"),
+        pytest.param("+15035550101", Status.planned, id="so does Oregon"),
+        pytest.param("+19495550101", Status.accepted, id="California has no such law"),
+    ],
+)
+def test_the_law_of_a_state_may_allow_fewer_texts_than_the_clinic(
+    desk: Desk, phone: str, status: Status
+) -> None:
+    cap(desk, patient_per_day=6)
+    lead = desk.submit({**ALICE, "phone": phone})
+    text, mail = (desk.row(lead, "acknowledgement", one) for one in (Channel.sms, Channel.email))
+    reminder = desk.row(lead, "not-forgotten", Channel.sms)
+    had(desk, reminder, *[desk.now - number * HOUR for number in (1, 2, 3)])
+    had(desk, desk.row(lead, "not-forgotten", Channel.email), *[desk.now - HOUR] * 3)
+
+    desk.send(Lane.ack)
+
+    found = now(desk, text)
+    assert found.status is status
+    if status is Status.planned:
+        assert (found.reason, found.due_at) == (Reason.capped, desk.now + 21 * HOUR)
+    assert now(desk, mail).status is Status.accepted
+
+
 def test_an_address_is_counted_for_each_channel_by_itself(desk: Desk) -> None:
     cap(desk, patient_per_day=1)
     desk.submit(ALICE)

@@ -380,6 +380,8 @@ def test_the_ledger_keeps_the_facts_of_a_decision_and_nothing_personal(desk: Des
         "channel": "sms",
         "consent": True,
         "zones": ["America/Los_Angeles", "America/New_York"],
+        "states": ["NY"],
+        "window": "Mon-Sat 09:00-20:00, Sun 12:00-20:00",
     }
 
 

@@ -5,7 +5,16 @@ import pytest
 from followup.clinic import Clinic
 from followup.domain.cadence import Channel
 from followup.domain.sms import count_segments
-from followup.templates.facts import VARIABLES, Place, clinic_facts, greeting_name, harmless
+from followup.templates.facts import (
+    VARIABLES,
+    Exposure,
+    Place,
+    Variable,
+    clinic_facts,
+    exposure_of,
+    greeting_name,
+    harmless,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +97,66 @@ def test_a_name_never_makes_a_text_cost_double(typed: str, in_text: str) -> None
 
     assert name == in_text
     assert not count_segments(str(name)).forces_ucs2
+
+
+@pytest.mark.parametrize(
+    ("typed", "greeted"),
+    [
+        pytest.param("Ketamine", "", id="drug"),
+        pytest.param("KETAMINE Smith", "", id="in capitals"),
+        pytest.param("K\u00e9tamine", "", id="with an accent"),
+        pytest.param("\uff2b\uff45\uff54\uff41\uff4d\uff49\uff4e\uff45", "", id="wide letters"),
+        pytest.param("TMS", "", id="treatment"),
+        pytest.param("Depression", "", id="condition"),
+        pytest.param("Anxious-Al", "", id="part of a name"),
+        pytest.param("Guaranteed", "", id="promise"),
+        pytest.param("Tomas", "Tomas", id="letters that only look alike"),
+        pytest.param("Therapon", "Therapon", id="a word within another"),
+    ],
+)
+def test_a_name_that_no_message_may_hold_is_no_greeting(typed: str, greeted: str) -> None:
+    assert greeting_name(typed) == greeted
+
+
+#: privacy-and-safety, variable classes: what may stand where, whatever a variable is called.
+STANDS = {
+    Exposure.public: set(Place),
+    Exposure.contact: {Place.sms, Place.body},
+    Exposure.clinical: set(),
+}
+
+
+@pytest.mark.parametrize("exposure", Exposure)
+@pytest.mark.parametrize("place", Place)
+def test_how_much_a_value_tells_decides_where_it_stands(exposure: Exposure, place: Place) -> None:
+    variable = Variable("anything", exposure=exposure)
+
+    assert (place in variable.places) is (place in STANDS[exposure])
+
+
+@pytest.mark.parametrize(
+    ("exposure", "names"),
+    [
+        (Exposure.public, ["sender_label", "clinic_phone", "site_name", "website", "when"]),
+        (Exposure.contact, ["first_name", "unsubscribe_url", "name", "email", "phone", "location"]),
+        (
+            Exposure.clinical,
+            [
+                *("answers", "message", "interest", "score", "phq2", "phq9", "gad7", "symptoms"),
+                *("struggles", "tried_medication", "provider", "diagnosis"),
+            ],
+        ),
+        (None, ["fist_name"]),
+    ],
+)
+def test_what_a_variable_would_tell_is_known_by_its_name(
+    exposure: Exposure | None, names: list[str]
+) -> None:
+    assert {exposure_of(name) for name in names} == {exposure}
+
+
+def test_no_variable_is_clinical() -> None:
+    assert all(variable.places for variable in VARIABLES.values())
 
 
 def test_no_variable_tells_staff_who_the_person_is() -> None:

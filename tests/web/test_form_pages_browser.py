@@ -225,7 +225,7 @@ def test_spanish_is_one_link_away_and_stays_to_the_end(page: Page) -> None:
     page.wait_for_url("**/forms/received/*")
     said = page.locator("main").inner_text()
     assert said.index("envíe AYUDA al 988") < said.index("Gracias")
-    assert "le llamará hoy antes de las 10:05 AM." in said
+    assert "le llamará hoy antes de las 10:05 AM PST." in said
 
 
 def test_a_referrer_is_thanked_as_one(page: Page) -> None:

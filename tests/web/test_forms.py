@@ -1,6 +1,7 @@
 """Submissions by every door: what is taken, what is refused and how, and the hosted forms."""
 
 import json
+import re
 import uuid
 from html import unescape
 from typing import Any
@@ -345,3 +346,35 @@ def test_the_page_of_no_submission_is_not_found(
 
     assert answer.status_code == status
     faults(answer)
+
+
+@pytest.mark.parametrize(
+    ("ninth", "urgent"), [pytest.param(0, False, id="not at all"), pytest.param(1, True, id="some")]
+)
+def test_who_thinks_of_self_harm_reads_988_before_anything_else(
+    api: Caller, ninth: int, urgent: bool
+) -> None:
+    submission_id = api.submit("screening", answers={"phq9": [0] * 8 + [ninth]})
+
+    page = api.http.get(f"/forms/received/{submission_id}").text
+
+    assert ("You do not have to wait for our call." in page) is urgent
+    first = page.index('href="tel:988"')
+    assert (first < page.index("<header")) is urgent
+    assert first < page.index("<h1>")
+
+
+def test_staff_read_scores_and_no_patient_does(api: Caller, dana: dict[str, str]) -> None:
+    answers = {"phq9": [3] * 8 + [0], "gad7": [1] * 6 + [None], "phq2": [1, 2]}
+
+    lead = api.lead(dana, "screening", answers=answers)
+
+    scores = lead["submissions"][0]["scores"]
+    assert [(one["instrument"], one["total"], one["band"], one["missing"]) for one in scores] == [
+        ("PHQ-2", 3, None, []),
+        ("PHQ-9", 24, "severe", []),
+        ("GAD-7", None, None, [7]),
+    ]
+    assert {one["note"] for one in scores} == {"screening, not a diagnosis"}
+    page = api.http.get(f"/forms/received/{lead['submissions'][0]['id']}").text
+    assert not re.search(r"PHQ|GAD|severe|\b24\b(?!/7)", page.partition("<body>")[2])

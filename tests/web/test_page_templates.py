@@ -16,7 +16,7 @@ _ACT = {"reference": "K7Q4", "token_path": "/act/abc"}
 _NOBODY = {"contacted_by": "", "contacted_at": ""}
 _FRONT_DESK = {"contacted_by": "Front desk", "contacted_at": "Monday, November 23, 09:04 AM"}
 _UNSUBSCRIBE = {"token_path": "/unsubscribe/abc"}
-_RECEIVED = {"kind": "screening", "when": "today by 4:30 PM"}
+_RECEIVED = {"kind": "screening", "when": "today by 4:30 PM", "is_urgent": False}
 
 Render = Callable[..., str]
 
@@ -102,6 +102,7 @@ def test_every_labelled_field_has_its_spanish_error() -> None:
 _PATIENT_PAGES: list[tuple[str, dict[str, Any]]] = [
     ("received.html", _RECEIVED | {"is_referrer": False}),
     ("received.html", _RECEIVED | {"is_referrer": True}),
+    ("received.html", _RECEIVED | {"is_referrer": False, "is_urgent": True}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "ask"}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "done"}),
     ("gone.html", {}),
@@ -147,6 +148,20 @@ def test_the_crisis_words_stand_above_the_thanks(
     assert html.index('href="tel:988"') < html.index('href="sms:988') < html.index("<h1>")
     assert html.index('href="tel:911"') < html.index("<h1>")
     assert "988lifeline.org" in html.partition("<h1>")[0]
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_who_may_be_in_danger_reads_the_crisis_words_before_anything_else(
+    render: Render, language: str
+) -> None:
+    facts = _RECEIVED | {"is_referrer": False, "is_urgent": True}
+
+    html = render("received.html", language, **facts)
+
+    words = _words(language)
+    assert _said(html).startswith(words["crisis_urgent"])
+    assert html.index('href="tel:988"') < html.index("<header")
+    assert html.count('href="tel:988"') == 2, "as a button and in the sentence, and once each"
 
 
 def test_a_referrer_reads_of_the_person_in_their_care(render: Render) -> None:
