@@ -5,7 +5,7 @@ import sys
 import typer
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from followup.cli import leads, processes, staff, submissions, templates
+from followup.cli import keys, leads, processes, staff, submissions, templates
 from followup.config import PREFIX
 from followup.errors import FollowupError, Invalid, Misconfigured
 from followup.store.db import cause_of
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 for group in (processes.app, submissions.app):
     app.registered_commands += group.registered_commands
+app.add_typer(keys.app, name="keys")
 app.add_typer(leads.app, name="leads")
 app.add_typer(staff.app, name="staff")
 app.add_typer(templates.app, name="templates")

@@ -121,7 +121,10 @@ def _configure_sqlite(engine: Engine) -> None:
         dbapi.isolation_level = None
         dbapi.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")
         # FULL, because NORMAL may lose the last commits with the power (sqlite.org/pragma.html).
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        # What is deleted is overwritten: an erased person must not be found in the file.
+        for pragma in (
+            *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"),
+        ):
             dbapi.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
