@@ -19,7 +19,9 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command()
 def rotate(
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; as `keys status`")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; as `keys status`")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write anew, with the first key, what another key wrote. May be stopped and run again."""
