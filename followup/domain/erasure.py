@@ -14,8 +14,8 @@ from followup.domain.consent import Reading, read_reply
 
 #: Of the evidence beside a consent, what says where it was given; all else says by whom.
 _ADDRESSES_OF_PAGES = frozenset({"source_url", "referrer"})
-#: A provider's code, such as 21610.
-_CODE = re.compile(r"[0-9.]{1,12}", re.ASCII)
+#: A provider's code, such as 21610 or 5.1.1; shorter than any number somebody could be called at.
+_CODE = re.compile(r"[0-9.]{1,6}", re.ASCII)
 _BETWEEN_DIGITS = re.compile(r"[\s().+/-]+")
 #: Digits of a number without its country's prefix, as people write it.
 _NATIONAL = 10

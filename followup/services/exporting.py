@@ -61,15 +61,20 @@ def export(
 def _lead(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
     """As staff see it, without what went to staff, and with the evidence beside each agreement."""
     shown = reporting.show_lead_whole(session, lead, now)
-    to_the_person = [
-        one for one in shown["deliveries"] if one["audience"] == Audience.patient.value
-    ]
+    # Another person's reference.
+    del shown["possible_duplicate"]
+    to_the_person = _to_the_person(shown["deliveries"])
     ids = {one["id"] for one in to_the_person}
     evidence = {str(one.id): one.evidence for one in consents.list_consents(session, lead.id)}
     sent_from = {str(one.id): one.evidence for one in submissions.list_of_lead(session, lead.id)}
     return shown | {
         "deliveries": to_the_person,
+        "next": _to_the_person(shown["next"]),
         "decisions": [one for one in shown["decisions"] if one["delivery_id"] in ids],
         "consents": [one | {"evidence": evidence[one["id"]]} for one in shown["consents"]],
         "submissions": [one | {"sent_from": sent_from[one["id"]]} for one in shown["submissions"]],
     }
+
+
+def _to_the_person(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in rows if one["audience"] == Audience.patient.value]

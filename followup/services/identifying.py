@@ -91,7 +91,7 @@ def _list_alike(session: Session, planner: Planner, person: Identified) -> Seque
 
 
 def _all_of(found: Iterable[Lead], asked: Identified) -> Identified:
-    rows = sorted(found, key=lambda lead: lead.id)
+    rows = tuple(sorted(found, key=lambda lead: lead.id))
     return Identified(
         rows,
         asked.emails | {lead.email for lead in rows if lead.email},

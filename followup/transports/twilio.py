@@ -52,8 +52,11 @@ OUT_OF_ORDER = timedelta(minutes=10)
 #: The account's newest texts that tell whether it hides what it keeps (Message Redaction).
 SAMPLE = 20
 
-#: A message may not be deleted before it has arrived or failed.
-STILL_ON_ITS_WAY = 20009
+#: Nothing came back that tells anything.
+_NO_ANSWER = (
+    *(TwilioException, requests.RequestException),
+    *(ValueError, KeyError, TypeError, AttributeError),
+)
 
 # Twilio's logger prints URLs, and a listing's URL holds a phone number.
 logging.getLogger("twilio.http_client").setLevel(logging.WARNING)
@@ -210,10 +213,7 @@ class TwilioTransport:
                 error = TemporaryFailure("the Twilio account hides texts; its callback can tell")
         except TemporaryFailure as failure:
             error = failure
-        except (
-            *(TwilioException, requests.RequestException),
-            *(ValueError, KeyError, TypeError, AttributeError),
-        ):
+        except _NO_ANSWER:
             error = TemporaryFailure("Twilio did not answer a listing")
         return [found.get(one.message.delivery_id, error) for one in lost]
 
@@ -248,31 +248,21 @@ class TwilioTransport:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise TemporaryFailure("Twilio could not be asked", str(error.code)) from None
-        except (
-            *(TwilioException, requests.RequestException),
-            *(ValueError, KeyError, TypeError, AttributeError),
-        ):
+        except _NO_ANSWER:
             raise TemporaryFailure("Twilio did not answer") from None
 
     def delete(self, provider_id: str) -> None:
-        """Deletes the message, rather than its text alone: the number is as personal.
-
-        While it is on its way Twilio refuses (twilio.com/docs/api/errors/20009). Its own log keeps
-        a message for 400 days whatever anybody asks.
-        """
+        """The whole message, because the number is as personal as the text. Twilio's own log keeps
+        it for 400 days whatever anybody asks."""
         try:
             self._client().messages(provider_id).delete()
         except TwilioRestException as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return
-            if error.code == STILL_ON_ITS_WAY:
-                reason = "Twilio deletes a message only when its end is known"
-                raise TemporaryFailure(reason, str(error.code)) from None
+            if error.code == 20009:  # twilio.com/docs/api/errors/20009
+                raise TemporaryFailure("Twilio still has it on its way", "20009") from None
             raise classify(error.status, error.code, self._threads.retry_after) from None
-        except (
-            *(TwilioException, requests.RequestException),
-            *(ValueError, KeyError, TypeError, AttributeError),
-        ):
+        except _NO_ANSWER:
             raise TemporaryFailure("Twilio did not answer") from None
 
     def _hides_messages(self) -> bool:

@@ -273,7 +273,7 @@ def test_what_belongs_to_no_lead_goes_too(desk: Desk) -> None:
     desk.receive(ALICE)
     desk.reply(ALICE["phone"], "Hello?", "SM-hello")
     whom = person(desk, phone=ALICE["phone"])
-    assert whom.leads == []
+    assert whom.leads == ()
 
     erase(desk, whom)
 
