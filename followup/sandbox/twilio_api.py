@@ -184,7 +184,7 @@ class TwilioApi:
             if _is_on_its_way(message):
                 return error_response(_INCOMPLETE)
             self._outbox.remove(sid)
-            self._forget_requests(message)
+            self._forget(message)
             return Response(204)
         return self._found(message)
 
@@ -195,7 +195,7 @@ class TwilioApi:
             if _is_on_its_way(message):
                 return error_response(_INCOMPLETE)
             changed = self._outbox.redact(message.id, self._now())
-            self._forget_requests(message)
+            self._forget(message)
         elif form == {"Status": "canceled"}:
             if message.status != "scheduled":
                 return error_response(Refusal(30409, "Only a scheduled message can be canceled"))
@@ -204,8 +204,9 @@ class TwilioApi:
             return error_response(Refusal(20001, "Expected an empty Body, or Status=canceled"))
         return self._found(changed) if changed else error_response(_NOT_FOUND)
 
-    def _forget_requests(self, message: Message) -> None:
-        """What was asked about the number is as personal as the message."""
+    def _forget(self, message: Message) -> None:
+        """What was said and asked about it, too: a number is as personal as a text."""
+        self._callbacks.forget(message.id)
         number = message.sender if message.direction == "inbound" else message.to
         for noted in self.requests:
             if number and number in f"{noted['form']} {unquote(str(noted['query']))}":
