@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
 from followup.config import PREFIX
-from tests.cli.running import Run
+from tests.cli.running import ALICE, Run
 from tests.schema import ENCRYPTION_KEYS
 
 NEW = Fernet.generate_key().decode()
@@ -38,6 +38,8 @@ def test_a_rotation_from_beginning_to_end(run: Run, lead: str, keys: SetKeys) ->
     assert "the others may leave" in after.out
     assert f"{lead}  " in run("leads", "list").out
     assert run("keys", "status").out == "one key, and it reads everything\n"
+    found = run("export", "--phone", ALICE["phone"], "--out", "-")
+    assert [one["reference"] for one in found.json["leads"]] == [lead], "hashed as before"
 
 
 def test_a_key_that_was_removed_too_early_is_asked_for(run: Run, lead: str, keys: SetKeys) -> None:
