@@ -18,6 +18,7 @@ from followup.services.composing import Composer
 from followup.services.links import Links
 from followup.services.planning import Planner
 from followup.services.sending import BATCH, Sender
+from followup.store import hash_keys
 from followup.store.crypto import Keyring
 from followup.store.db import make_engine, make_sqlite_folder
 from followup.templates import Templates, pages_environment
@@ -71,6 +72,8 @@ def open_service(settings: Settings, *, pool_size: int = 5) -> Service:
     keyring = Keyring([key.get_secret_value() for key in settings.encryption_keys])
     database_url = settings.checked("database_url").database_url or ""
     make_sqlite_folder(database_url)
+    engine = make_engine(database_url, keyring, pool_size=pool_size)
+    keyring.find_hash_keys_by(lambda: hash_keys.find_hash_keys(engine))
     return Service(
         settings=settings,
         clinic=clinic,
@@ -79,7 +82,7 @@ def open_service(settings: Settings, *, pool_size: int = 5) -> Service:
         planner=Planner(clinic, templates.cadences, keyring),
         links=Links([k.get_secret_value() for k in settings.secret_keys], settings.public_url),
         clock=Clock(settings.clock_start, settings.clock_anchor, settings.clock_rate),
-        engine=make_engine(database_url, keyring, pool_size=pool_size),
+        engine=engine,
     )
 
 

@@ -178,6 +178,20 @@ class Alarms(_Table):
     no_submission_after: Duration = timedelta(hours=48)
 
 
+class Retention(_Table):
+    """How long what is kept. The bounds below are what law and our own rules need."""
+
+    #: A contacted or closed lead and all about it, after the last that was heard or done. Longer
+    #: than the 30 days for which a number's first text is remembered.
+    lead_days: int = Field(default=400, ge=60)
+    #: A lead that was held for review and never released; spam.
+    held_days: int = Field(default=90, ge=7)
+    #: Consents, decisions to send or not, and suppressions that were lifted.
+    evidence_years: int = Field(default=7, ge=5)
+    #: What staff did.
+    audit_years: int = Field(default=6, ge=6)
+
+
 class Clinic(_Table):
     """The whole file; the keys of its `[clinic]` table are this class's own. Phones are E.164."""
 
@@ -208,6 +222,7 @@ class Clinic(_Table):
     text_hours: QuietHours = QuietHours()
     caps: Caps = Caps()
     alarms: Alarms = Alarms()
+    retention: Retention = Retention()
 
     def site(self, site_id: str | None) -> Site:
         """The site of that id; the default one for None and for a site that we do not know."""
@@ -279,7 +294,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
     return {"sender_label": table["name"]} | table if "name" in table else table
 
 
-_TABLES = ("sites", "escalation", "forms", "text_hours", "caps", "alarms")
+_TABLES = ("sites", "escalation", "forms", "text_hours", "caps", "alarms", "retention")
 
 
 def _key(location: tuple[str | int, ...]) -> str:

@@ -19,7 +19,16 @@ from followup.domain.cadence import Lane
 from followup.errors import TransportError
 from followup.gate import Gate
 from followup.logs import configure_logging
-from followup.services import auditing, bouncing, intake, sending, settling, watching
+from followup.services import (
+    auditing,
+    bouncing,
+    erasing,
+    intake,
+    pruning,
+    sending,
+    settling,
+    watching,
+)
 from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
@@ -66,6 +75,17 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
             "task": "followup.reconcile",
             # By the clock, and not by an interval, which would begin anew with each start of beat.
             "schedule": crontab(minute="17"),
+            "options": {"queue": "upkeep", "expires": 3000},
+        },
+        "finish what erasures could not do yet": {
+            "task": "followup.finish_erasures",
+            "schedule": crontab(minute="37"),
+            "options": {"queue": "upkeep", "expires": 3000},
+        },
+        "delete what was kept long enough": {
+            "task": "followup.prune",
+            # UTC: night in the Americas.
+            "schedule": crontab(hour="9", minute="47"),
             "options": {"queue": "upkeep", "expires": 3000},
         },
         "read the bounces that arrived": {
@@ -176,6 +196,21 @@ def tell_head() -> None:
 @app.task(name="followup.reconcile")
 def reconcile() -> None:
     settling.reconcile(worker_sender(), worker_service().now())
+
+
+@app.task(name="followup.finish_erasures")
+def finish_erasures() -> None:
+    sender = worker_sender()
+    eraser = erasing.Eraser(sender.engine, sender.planner, sender.transports)
+    erasing.finish_erasures(eraser, worker_service().now())
+
+
+@app.task(name="followup.prune")
+def prune() -> None:
+    """What one run leaves, the next one takes."""
+    service = worker_service()
+    if not pruning.prune(service.engine, service.clinic.retention, service.now()):
+        prune.apply_async(queue="upkeep", expires=3000)
 
 
 @app.task(name="followup.read_bounces")

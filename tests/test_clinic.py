@@ -219,6 +219,15 @@ def test_caps_and_alarms_have_defaults(clinic: Clinic) -> None:
     assert clinic.alarms.no_submission_after == timedelta(hours=48)
 
 
+def test_how_long_what_is_kept_has_defaults_which_the_shipped_file_shows(tmp_path: Path) -> None:
+    shown = read_clinic(SHIPPED).retention
+
+    assert shown == read_clinic(_with_tables(tmp_path, "")).retention
+    assert shown.model_dump() == {
+        "lead_days": 400, "held_days": 90, "evidence_years": 7, "audit_years": 6
+    }  # fmt: skip
+
+
 def test_caps_and_alarms_are_the_clinics_to_set(tmp_path: Path) -> None:
     tables = '[caps]\npatient_per_day = 2\n[alarms]\nno_submission_after = "8h"'
 
@@ -239,6 +248,13 @@ def test_caps_and_alarms_are_the_clinics_to_set(tmp_path: Path) -> None:
                      id="no number"),
         pytest.param("[caps]\npatients_per_day = 6",
                      "caps.patients_per_day: there is no such key", id="misspelt cap"),
+        *(
+            pytest.param(f"[retention]\n{name} = {value}",
+                         f"retention.{name}: expected greater than or equal to {value + 1}",
+                         id=f"{name} shorter than the least")
+            for name, value in (("lead_days", 59), ("held_days", 6),
+                                ("evidence_years", 4), ("audit_years", 5))
+        ),
         pytest.param('[alarms]\nno_submission_after = "soon"',
                      "alarms.no_submission_after: expected a duration", id="no duration"),
         pytest.param('[alarms]\nno_submissions_after = "8h"',

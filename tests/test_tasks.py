@@ -53,6 +53,8 @@ def test_beat_rings_every_lane_and_the_intake_each_second_and_the_upkeep_at_time
         ("followup.settle", "upkeep", "15.0"),
         ("followup.watch", "upkeep", "15.0"),
         ("followup.reconcile", "upkeep", str(crontab(minute="17"))),
+        ("followup.finish_erasures", "upkeep", str(crontab(minute="37"))),
+        ("followup.prune", "upkeep", str(crontab(hour="9", minute="47"))),
         ("followup.read_bounces", "upkeep", "60.0"),
         ("followup.seal", "upkeep", "5.0"),
         ("followup.tell_head", "upkeep", str(crontab(minute="47"))),

@@ -5,7 +5,7 @@ import sys
 import typer
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from followup.cli import audit, leads, processes, staff, submissions, templates
+from followup.cli import audit, keys, leads, people, processes, staff, submissions, templates
 from followup.config import PREFIX
 from followup.errors import FollowupError, Invalid, Misconfigured
 from followup.store.db import cause_of
@@ -17,8 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (processes.app, submissions.app):
+for group in (processes.app, submissions.app, people.app):
     app.registered_commands += group.registered_commands
+app.add_typer(keys.app, name="keys")
 app.add_typer(leads.app, name="leads")
 app.add_typer(staff.app, name="staff")
 app.add_typer(templates.app, name="templates")

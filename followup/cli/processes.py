@@ -40,8 +40,8 @@ from followup.errors import FollowupError, Misconfigured
 from followup.local_settings import fast_clock, gather_environment
 from followup.logs import configure_logging
 from followup.sandbox.server import Sandbox, serve
-from followup.services import watching
-from followup.store import db
+from followup.services import rotating, watching
+from followup.store import db, hash_keys
 from followup.tasks import app as celery_app
 from followup.tasks import warm_up
 from followup.templates import check_templates
@@ -234,7 +234,10 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
         yield "clinic and templates", False, str(error)
     else:
         yield "clinic and templates", not problems, "; ".join(map(str, problems)) or clinic.name
-    yield _examine_database(settings)
+    database = _examine_database(settings)
+    yield database
+    if database[1]:
+        yield _examine_keys(settings)
     yield (
         ("broker", True, "answers")
         if broker_answers(settings)
@@ -255,6 +258,20 @@ def _examine_database(settings: Settings) -> tuple[str, bool, str]:
     except SQLAlchemyError as error:
         return "database", False, f"{PREFIX}DATABASE_URL: {type(error).__name__}"
     return "database", True, engine.url.render_as_string(hide_password=True)
+
+
+def _examine_keys(settings: Settings) -> tuple[str, bool, str]:
+    """Looks through the fields only while there is more than one key."""
+    engine = open_service(settings).engine
+    try:
+        hash_keys.find_hash_keys(engine)
+    except FollowupError as error:
+        return "keys", False, str(error)
+    if rotating.is_rotation_pending(engine):
+        return "keys", True, "a rotation is pending: run `followup keys rotate`"
+    if len(settings.encryption_keys) > 1:
+        return "keys", True, "all fields are written with the first key; the others may go"
+    return "keys", True, "one key"
 
 
 def _examine_transports(settings: Settings) -> tuple[str, bool, str]:

@@ -28,6 +28,8 @@ class Door(StrEnum):
 
 #: The verb of an entry which says that the row is no longer there, and rightly so.
 PRUNED = "pruned"
+#: The verb of an entry which says that words about a person were taken out of the row.
+STRIPPED = "stripped"
 
 
 def digest(key: bytes, table: str, values: Mapping[str, Any]) -> str:

@@ -49,6 +49,10 @@ class Callbacks:
             if is_ours and RANKS.get(message.status, 0) <= SENT:
                 self.begin(message, Life(life=message.life))
 
+    def forget(self, message_id: str) -> None:
+        """Keep nothing of what was told about that message."""
+        self._webhooks.forget(message_id)
+
     def stop(self) -> None:
         with self._changed:
             self._is_stopping = True

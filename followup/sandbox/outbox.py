@@ -117,12 +117,20 @@ class Outbox:
             self._put(message)
         return message
 
+    def redact(self, message_id: str, at: datetime) -> Message | None:
+        """The message without its text, which leaves the file too; None when there is none."""
+        redacted = self.change(message_id, text="", updated_at=at)
+        self._forget()
+        return redacted
+
     def remove(self, message_id: str) -> bool:
+        """Whether there was such a message; it leaves the file too."""
         with self._lock:
             if message_id not in self._messages:
                 return False
             self._apply({"remove": message_id})
             del self._messages[message_id]
+        self._forget()
         return True
 
     def clear(self) -> None:
@@ -153,6 +161,15 @@ class Outbox:
             self._capacity = 0
             if self._state_file is not None:
                 self._file.close()
+
+    def _forget(self) -> None:
+        """Leave out of the file what is no longer kept."""
+        if self._state_file is None:
+            return
+        with self._lock:
+            self._write_anew(self._state_file)
+            self._file.close()
+            self._file = self._state_file.open("ab", buffering=0)
 
     def _put(self, message: Message) -> None:
         self._messages[message.id] = message

@@ -80,6 +80,12 @@ class Webhooks:
         #: The latest calls, for tests to look at.
         self.calls: deque[Call] = deque(maxlen=10_000)
 
+    def forget(self, message_id: str) -> None:
+        """Keep no call about that message."""
+        for call in list(self.calls):
+            if call.fields.get("MessageSid") == message_id:
+                self.calls.remove(call)
+
     def stop(self) -> None:
         """Ends waiting between tries and closes what rests."""
         self._stopping.set()

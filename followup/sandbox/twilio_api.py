@@ -14,12 +14,12 @@ from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from threading import Event
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from followup.sandbox.callbacks import Callbacks
 from followup.sandbox.create_form import Refusal, refuse
 from followup.sandbox.listener import Request, Response, Silence, json_response
-from followup.sandbox.lives import Life
+from followup.sandbox.lives import RANKS, SENT, Life
 from followup.sandbox.opt_outs import OptOuts
 from followup.sandbox.outbox import Message, Outbox
 from followup.sandbox.rules import Rules
@@ -30,6 +30,8 @@ PREFIX = "/2010-04-01/"
 
 _ROUTE = re.compile(r"/2010-04-01/Accounts/(\w+)/Messages(?:/(\w+))?\.json")
 _NOT_FOUND = Refusal(20404, "The requested resource was not found", 404)
+#: twilio.com/docs/api/errors/20009
+_INCOMPLETE = Refusal(20009, "Cannot delete message because delivery has not been completed", 409)
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,10 @@ class TwilioApi:
         if request.method == "POST":
             return self._update(request, message)
         if request.method == "DELETE":
+            if _is_on_its_way(message):
+                return error_response(_INCOMPLETE)
             self._outbox.remove(sid)
+            self._forget(message)
             return Response(204)
         return self._found(message)
 
@@ -187,7 +192,10 @@ class TwilioApi:
         form = {name: values[0] for name, values in request.form().items()}
         changed: Message | None = None
         if form == {"Body": ""}:
-            changed = self._outbox.change(message.id, text="", updated_at=self._now())
+            if _is_on_its_way(message):
+                return error_response(_INCOMPLETE)
+            changed = self._outbox.redact(message.id, self._now())
+            self._forget(message)
         elif form == {"Status": "canceled"}:
             if message.status != "scheduled":
                 return error_response(Refusal(30409, "Only a scheduled message can be canceled"))
@@ -195,6 +203,14 @@ class TwilioApi:
         else:
             return error_response(Refusal(20001, "Expected an empty Body, or Status=canceled"))
         return self._found(changed) if changed else error_response(_NOT_FOUND)
+
+    def _forget(self, message: Message) -> None:
+        """What was said and asked about it, too: a number is as personal as a text."""
+        self._callbacks.forget(message.id)
+        number = message.sender if message.direction == "inbound" else message.to
+        for noted in self.requests:
+            if number and number in f"{noted['form']} {unquote(str(noted['query']))}":
+                noted.update(form={}, query="")
 
     def _list(self, request: Request) -> Response:
         asked = request.arguments()
@@ -294,6 +310,10 @@ class _Dates:
             and (self.until is None or at <= self.until)
             and (self.since is None or at >= self.since)
         )
+
+
+def _is_on_its_way(message: Message) -> bool:
+    return RANKS.get(message.status, SENT) < SENT
 
 
 def error_response(refusal: Refusal) -> Response:

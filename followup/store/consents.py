@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from followup.domain.cadence import Channel
 from followup.domain.consent import SuppressionReason
 from followup.store import entries
-from followup.store.models import Consent, Suppression
+from followup.store.models import Consent, ErasedLead, Suppression
 
 
 def add_consent(session: Session, **values: Any) -> Consent:
@@ -22,9 +22,13 @@ def add_consent(session: Session, **values: Any) -> Consent:
 
 
 def list_consented(session: Session, channel: Channel, hashes: Collection[str]) -> set[str]:
-    """Which of the addresses have agreed to the channel."""
+    """Which of the addresses have agreed to the channel. What an erased person once agreed to is
+    evidence, and permits nothing any more."""
     statement = select(Consent.address_hash).where(
-        Consent.channel == channel, Consent.given, Consent.address_hash.in_(hashes)
+        Consent.channel == channel,
+        Consent.given,
+        Consent.address_hash.in_(hashes),
+        Consent.lead_id.not_in(select(ErasedLead.lead_id)),
     )
     return set(session.scalars(statement))
 

@@ -6,7 +6,7 @@ stores with other keys can live in one process.
 
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, cast
 
@@ -20,11 +20,32 @@ from followup.errors import Misconfigured
 
 
 class Keyring:
-    """Fernet keys: the first one writes and hashes, all read and find."""
+    """Fernet keys, of which the first one writes and all read; and the keys of hashes.
+
+    Hashes have keys of their own, which lie encrypted in the store: a suppression has no text any
+    more from which a hash under another key could be made, and a delivery is planned once by its
+    recipient's hash. So encryption keys come and go, and no hash ever changes.
+    """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
-        self._hash_keys = [_derive(key) for key in keys]
+        self._fernets = [Fernet(key) for key in keys]
+        self._fernet = MultiFernet(self._fernets)
+        self._derived = [_derive(key) for key in keys]
+        self._find_hash_keys: Callable[[], Sequence[bytes] | None] = lambda: None
+        self._hash_keys: Sequence[bytes] | None = None
+
+    def find_hash_keys_by(self, find: Callable[[], Sequence[bytes] | None]) -> None:
+        """Ask the store for them before the first hash; None from it means: not yet migrated."""
+        self._find_hash_keys = find
+
+    @property
+    def derived_hash_keys(self) -> Sequence[bytes]:
+        """One of each encryption key: what a store begins with."""
+        return self._derived
+
+    @property
+    def size(self) -> int:
+        return len(self._fernets)
 
     def encrypt(self, plain: bytes) -> bytes:
         return self._fernet.encrypt(plain)
@@ -38,17 +59,33 @@ class Keyring:
                 "was the key that wrote it removed from the list?"
             ) from None
 
+    def place_of_key(self, token: bytes) -> int | None:
+        """Which key of the list wrote it, from 0; None: none of them."""
+        for place, fernet in enumerate(self._fernets):
+            try:
+                fernet.decrypt(token)
+            except InvalidToken:
+                continue
+            return place
+        return None
+
     def hash(self, text: str) -> str:
-        """64 hexadecimal digits; equal for equal text under the same first key."""
-        return _hash(self._hash_keys[0], text)
+        """64 hexadecimal digits; equal for equal text."""
+        return _hash(self._known_hash_keys()[0], text)
 
     def hashes(self, text: str) -> list[str]:
-        """The text's hash under every key, newest first, to find what an older key wrote."""
-        return [_hash(key, text) for key in self._hash_keys]
+        """The text's hash under every key that ever hashed here, to find what an older one did."""
+        return [_hash(key, text) for key in self._known_hash_keys()]
+
+    def _known_hash_keys(self) -> Sequence[bytes]:
+        if self._hash_keys is None:
+            self._hash_keys = self._find_hash_keys()
+        return self._hash_keys or self._derived
 
 
 def _derive(key: str) -> bytes:
-    """A key of its own for hashes, so that neither use weakens the other."""
+    """A key of its own for hashes, so that neither use weakens the other. Not a random one: a hash
+    must be the same whether it was made before or after the store began to keep the key."""
     return HKDF(SHA256(), 32, salt=None, info=b"followup address hash").derive(key.encode())
 
 

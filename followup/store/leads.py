@@ -115,8 +115,10 @@ def list_leads(
     return session.scalars(statement).all()
 
 
-def list_by_address(session: Session, hashes: Sequence[str], limit: int = 50) -> Sequence[Lead]:
-    """Leads with that email or phone, newest first."""
+def list_by_address(
+    session: Session, hashes: Sequence[str], limit: int | None = 50
+) -> Sequence[Lead]:
+    """Leads with that email or phone, newest first; without a limit, every one."""
     statement = (
         select(Lead)
         .where(or_(Lead.email_hash.in_(hashes), Lead.phone_hash.in_(hashes)))

@@ -79,5 +79,11 @@ class Transport(Protocol):
         Raises TransportError when it cannot tell.
         """
 
+    def delete(self, provider_id: str) -> None:
+        """Have the provider forget a message, ours or a reply; done as well when it has none.
+
+        Raises TransportError when it cannot, or not yet.
+        """
+
     def close(self) -> None:
         """End the connections of all threads."""

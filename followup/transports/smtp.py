@@ -123,6 +123,10 @@ class SmtpTransport:
         """SMTP has no way to ask; a bounce tells, if anything does."""
         raise TemporaryFailure("a mail server cannot be asked about a mail")
 
+    def delete(self, provider_id: str) -> None:
+        """A mail lies in the recipient's mailbox, and is theirs."""
+        raise PermanentFailure("a mail that was handed over cannot be taken back")
+
     def close(self) -> None:
         self._threads = threading.local()
         while self._open:

@@ -51,6 +51,12 @@ OUT_OF_ORDER = timedelta(minutes=10)
 #: The account's newest texts that tell whether it hides what it keeps (Message Redaction).
 SAMPLE = 20
 
+#: Nothing came back that tells anything.
+_NO_ANSWER = (
+    *(TwilioException, requests.RequestException),
+    *(ValueError, KeyError, TypeError, AttributeError),
+)
+
 
 class _Outcome(StrEnum):
     temporary = "temporary"
@@ -208,10 +214,7 @@ class TwilioTransport:
                 error = TemporaryFailure("the Twilio account hides texts; its callback can tell")
         except TemporaryFailure as failure:
             error = failure
-        except (
-            *(TwilioException, requests.RequestException),
-            *(ValueError, KeyError, TypeError, AttributeError),
-        ):
+        except _NO_ANSWER:
             error = TemporaryFailure("Twilio did not answer a listing")
         return [found.get(one.message.delivery_id, error) for one in lost]
 
@@ -246,10 +249,21 @@ class TwilioTransport:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise TemporaryFailure("Twilio could not be asked", str(error.code)) from None
-        except (
-            *(TwilioException, requests.RequestException),
-            *(ValueError, KeyError, TypeError, AttributeError),
-        ):
+        except _NO_ANSWER:
+            raise TemporaryFailure("Twilio did not answer") from None
+
+    def delete(self, provider_id: str) -> None:
+        """The whole message, because the number is as personal as the text. Twilio's own log keeps
+        it for 400 days whatever anybody asks."""
+        try:
+            self._client().messages(provider_id).delete()
+        except TwilioRestException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return
+            if error.code == 20009:  # twilio.com/docs/api/errors/20009
+                raise TemporaryFailure("Twilio still has it on its way", "20009") from None
+            raise classify(error.status, error.code, self._threads.retry_after) from None
+        except _NO_ANSWER:
             raise TemporaryFailure("Twilio did not answer") from None
 
     def _hides_messages(self) -> bool:

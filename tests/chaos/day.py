@@ -95,6 +95,9 @@ class Watched:
         self._reached("question after")
         return report
 
+    def delete(self, provider_id: str) -> None:
+        self._transport.delete(provider_id)
+
     def close(self) -> None:
         self._transport.close()
 

@@ -60,6 +60,9 @@ class Counting:
     def look_up(self, provider_id: str) -> Report | None:
         return None
 
+    def delete(self, provider_id: str) -> None:
+        """Nobody is erased here."""
+
     def close(self) -> None:
         """Holds nothing open."""
 

@@ -23,6 +23,8 @@ class Recording:
         self.questions: list[tuple[str, set[str]]] = []
         self.became: Report | TransportError | None = None
         self.looked_up: list[str] = []
+        self.refuses_deletion: TransportError | None = None
+        self.deleted: list[str] = []
         self._lock = threading.Lock()
 
     def send(self, message: Outgoing) -> str:
@@ -45,6 +47,11 @@ class Recording:
         if isinstance(self.became, TransportError):
             raise self.became
         return self.became
+
+    def delete(self, provider_id: str) -> None:
+        if self.refuses_deletion is not None:
+            raise self.refuses_deletion
+        self.deleted.append(provider_id)
 
     def close(self) -> None:
         """Holds nothing open."""

@@ -149,6 +149,13 @@ def test_a_missing_key_is_named_by_its_setting(engine: Engine, database_url: str
     stranger.dispose()
 
 
+def test_which_key_wrote_a_field_is_known() -> None:
+    token = OLD.encrypt(b"Alice")
+
+    assert [keys.place_of_key(token) for keys in (OLD, ROTATED, STRANGER)] == [0, 1, None]
+    assert (OLD.size, ROTATED.size) == (1, 2)
+
+
 def test_two_engines_of_one_process_keep_their_own_keys(
     engine: Engine, old_engine: Engine, database_url: str
 ) -> None:

@@ -157,6 +157,7 @@ def sqlite(sqlite_url: str) -> Iterator[Engine]:
         pytest.param("journal_mode", "wal", id="readers and the writer do not wait"),
         pytest.param("synchronous", 2, id="a commit survives a power cut"),
         pytest.param("foreign_keys", 1, id="foreign keys hold"),
+        pytest.param("secure_delete", 1, id="what is deleted is overwritten"),
         pytest.param("busy_timeout", db.SQLITE_BUSY_MILLISECONDS, id="a writer waits its turn"),
     ],
 )

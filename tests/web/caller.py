@@ -76,6 +76,8 @@ class Taken:
     def look_up(self, provider_id: str) -> Report | None:
         return None
 
+    def delete(self, provider_id: str) -> None: ...
+
     def close(self) -> None: ...
 
 

@@ -21,6 +21,7 @@ from followup.store.models.leads import (
     Submission,
     Suppression,
 )
+from followup.store.models.upkeep import ErasedLead, Erasure, HashKey, ProviderCopy
 
 __all__ = [
     "Action",
@@ -32,9 +33,13 @@ __all__ = [
     "Consent",
     "Decision",
     "Delivery",
+    "ErasedLead",
+    "Erasure",
+    "HashKey",
     "Heartbeat",
     "Lead",
     "Person",
+    "ProviderCopy",
     "Receipt",
     "Reply",
     "SendCount",
