@@ -107,7 +107,9 @@ app.add_defaults(_configuration)
 def consume() -> None:
     """Make leads of what came in, then ring the lanes in which something is due at once."""
     service = worker_service()
-    while taken := intake.consume(service.engine, service.planner, service.now()):
+    while taken := intake.consume(
+        service.engine, service.planner, service.now(), limits=service.limits
+    ):
         for lane in (Lane.ack, Lane.staff):
             ring(lane)
         if taken < intake.BATCH:

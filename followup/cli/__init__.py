@@ -20,6 +20,7 @@ app = typer.Typer(
 for group in (processes.app, submissions.app):
     app.registered_commands += group.registered_commands
 app.add_typer(leads.app, name="leads")
+app.add_typer(submissions.caught, name="submissions")
 app.add_typer(staff.app, name="staff")
 app.add_typer(templates.app, name="templates")
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps, Site
+from followup.clinic import Site
+from followup.clinic_limits import Caps
 from followup.domain.address import may_be_texted, parse_phone
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason
@@ -148,6 +149,8 @@ def _not_textable(
 ) -> str | None:
     if lead is not None and row.audience is Audience.patient and lead.phone_extension:
         return "extension"
+    if lead is not None and row.audience is Audience.patient and lead.is_unproven:
+        return "unproven"
     return may_be_texted(
         row.recipient, countries=planner.clinic.countries, reserved_allowed=reserved_allowed
     )

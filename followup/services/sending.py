@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps
+from followup.clinic_limits import Caps
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
