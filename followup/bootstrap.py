@@ -11,7 +11,8 @@ from pathlib import Path
 from jinja2 import Environment
 from sqlalchemy import Engine
 
-from followup.clinic import Caps, Clinic, read_clinic
+from followup.clinic import Clinic, read_clinic
+from followup.clinic_limits import Caps, Limits
 from followup.config import SENDING, Settings, is_loopback, read_settings
 from followup.domain.cadence import Channel, Lane
 from followup.services.composing import Composer
@@ -63,6 +64,11 @@ class Service:
     def caps(self) -> Caps | None:
         """None where a load test has lifted them."""
         return None if self.settings.limits == "off" else self.clinic.caps
+
+    @property
+    def limits(self) -> Limits | None:
+        """None where a load test has lifted them."""
+        return None if self.settings.limits == "off" else self.clinic.limits
 
 
 def open_service(settings: Settings, *, pool_size: int = 5) -> Service:

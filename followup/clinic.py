@@ -5,7 +5,7 @@ Secrets and addresses of servers are settings (`config.py`); wording and cadence
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, time, timedelta
+from datetime import date, time
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -15,19 +15,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
 )
 
+from followup.clinic_limits import Alarms, Caps, Embedding, Limits, Retention, origin_of
 from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
 from followup.domain.spoken import SPOKEN_LANGUAGES
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
 from followup.quiet_hours import QuietHours
-from followup.toml_file import Duration, key_path, parse_interval, problems_of, read_toml
+from followup.toml_file import Duration, Table, key_path, parse_interval, problems_of, read_toml
 
 _NORTH_AMERICA = 1
 
@@ -86,11 +85,7 @@ Country = Annotated[str, _like(r"[A-Z]{2}", 'a country in two capitals, such as 
 Hours = tuple[Annotated[Interval, BeforeValidator(parse_interval)], ...]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Week(_Table):
+class Week(Table):
     """Opening hours by local time; a day that is left out is closed."""
 
     mon: Hours = ()
@@ -106,7 +101,7 @@ class Week(_Table):
         return self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun
 
 
-class Site(_Table):
+class Site(Table):
     """One place of the clinic's; `id` is what forms send as `location`."""
 
     id: Slug
@@ -123,7 +118,7 @@ class Site(_Table):
         return BusinessHours(self.zone, self.hours.days, self.holidays, self.closed_on)
 
 
-class Form(_Table):
+class Form(Table):
     """How a kind of submission is asked for and followed up."""
 
     title: Mapping[Language, Line]
@@ -141,7 +136,7 @@ class StaffRole(StrEnum):
     operator = "operator"
 
 
-class Recipient(_Table):
+class Recipient(Table):
     """Somebody of the staff who is alerted; without `sites`, about every site's leads."""
 
     role: StaffRole
@@ -158,41 +153,7 @@ class Recipient(_Table):
         return self.email is not None or self.phone is not None
 
 
-class Caps(_Table):
-    """The most that anybody may be sent, whatever goes wrong with us; past it, messages wait."""
-
-    #: To one address of a patient on one channel, in 24 hours.
-    patient_per_day: int = Field(default=6, ge=1)
-    #: To the patient of one lead, in 24 hours.
-    lead_per_day: int = Field(default=10, ge=1)
-    #: To one address of the staff on one channel, in an hour.
-    staff_per_hour: int = Field(default=500, ge=1)
-    #: Of the whole service, in an hour by the clock.
-    service_per_hour: int = Field(default=5000, ge=1)
-
-
-class Alarms(_Table):
-    """When silence is suspicious."""
-
-    #: Time that the clinic is open in which no form came in.
-    no_submission_after: Duration = timedelta(hours=48)
-
-
-class Retention(_Table):
-    """How long what is kept. The bounds below are what law and our own rules need."""
-
-    #: A contacted or closed lead and all about it, after the last that was heard or done. Longer
-    #: than the 30 days for which a number's first text is remembered.
-    lead_days: int = Field(default=400, ge=60)
-    #: A lead that was held for review and never released; spam.
-    held_days: int = Field(default=90, ge=7)
-    #: Consents, decisions to send or not, and suppressions that were lifted.
-    evidence_years: int = Field(default=7, ge=5)
-    #: What staff did.
-    audit_years: int = Field(default=6, ge=6)
-
-
-class Clinic(_Table):
+class Clinic(Table):
     """The whole file; the keys of its `[clinic]` table are this class's own. Phones are E.164."""
 
     name: Line
@@ -223,6 +184,15 @@ class Clinic(_Table):
     caps: Caps = Caps()
     alarms: Alarms = Alarms()
     retention: Retention = Retention()
+    limits: Limits = Limits()
+    embedding: Embedding = Embedding()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Exactly these may frame the forms and post from a browser."""
+        if self.embedding.origins is not None:
+            return self.embedding.origins
+        return (origin_of(self.website),)
 
     def site(self, site_id: str | None) -> Site:
         """The site of that id; the default one for None and for a site that we do not know."""
@@ -294,7 +264,10 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
     return {"sender_label": table["name"]} | table if "name" in table else table
 
 
-_TABLES = ("sites", "escalation", "forms", "text_hours", "caps", "alarms", "retention")
+_TABLES = (
+    *("sites", "escalation", "forms", "text_hours", "caps", "alarms"),
+    *("retention", "limits", "embedding"),
+)
 
 
 def _key(location: tuple[str | int, ...]) -> str:

@@ -45,7 +45,23 @@ def _split(value: object) -> object:
     return value
 
 
+def _networks(value: object) -> object:
+    parts = _split(value)
+    try:
+        return tuple(ipaddress.ip_network(str(part)) for part in parts)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ValueError("must be addresses or networks such as 10.0.0.1, 10.1.0.0/16") from None
+
+
 Listed = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[
+    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
+    NoDecode,
+    BeforeValidator(_networks),
+]
+
+#: developers.cloudflare.com/turnstile/get-started/server-side-validation
+TURNSTILE_URL = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 
 
 class Settings(BaseSettings):
@@ -86,6 +102,12 @@ class Settings(BaseSettings):
     bounces_url: SecretStr | None = Field(
         None, description="imaps://user:password@host/INBOX that bounces arrive in"
     )
+    trusted_proxies: Networks = Field(
+        (), description="Proxies whose X-Forwarded-For and -Proto are believed"
+    )
+    turnstile_site_key: str | None = Field(None, description="Switches the captcha on")
+    turnstile_secret: SecretStr | None = Field(None, description="The site key's secret")
+    turnstile_url: str = Field(TURNSTILE_URL, description="A simulator's address, for tests")
     clock_start: datetime | None = Field(None, description="Demo clock: instant at CLOCK_ANCHOR")
     clock_anchor: float | None = Field(
         None, ge=0, le=LATEST_ANCHOR, description="Demo clock: unix seconds of its start"
@@ -117,7 +139,7 @@ class Settings(BaseSettings):
             _address(url, known, "must be redis://…, rediss://…, redis+socket://… or amqp://…")
         return url
 
-    @field_validator("public_url", "twilio_api_url")
+    @field_validator("public_url", "twilio_api_url", "turnstile_url")
     @classmethod
     def _web_address(cls, url: str | None) -> str | None:
         if url is None:
@@ -236,7 +258,20 @@ class Settings(BaseSettings):
             )
         self._check_demo()
         self._check_sandbox_credentials()
+        self._check_captcha()
         return self
+
+    def _check_captcha(self) -> None:
+        if (self.turnstile_site_key is None) != (self.turnstile_secret is None):
+            raise Misconfigured(
+                f"{PREFIX}TURNSTILE_SITE_KEY and {PREFIX}TURNSTILE_SECRET must both be set, "
+                "or neither"
+            )
+        if self.turnstile_url != TURNSTILE_URL and not is_loopback(self.turnstile_url):
+            raise Misconfigured(
+                f"{PREFIX}TURNSTILE_URL is for tests: refused unless it is an address of this "
+                "machine"
+            )
 
     def _check_demo(self) -> None:
         for used, setting in (
@@ -260,6 +295,12 @@ class Settings(BaseSettings):
                 f"{PREFIX}TWILIO_ACCOUNT_SID is the sandbox's: refused against a real provider; "
                 f"set {PREFIX}TWILIO_API_URL to the sandbox or use a real account"
             )
+
+    @property
+    def knows_addresses(self) -> bool:
+        """Whether the address that a request comes from is the visitor's. Behind a proxy that ends
+        TLS it is the proxy's, unless we are told whom to believe."""
+        return bool(self.trusted_proxies) or not self.public_url.startswith("https:")
 
     @property
     def sends_to_loopback_only(self) -> bool:

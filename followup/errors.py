@@ -6,6 +6,7 @@ FollowupError
 ├── Conflict                     the answer is no: somebody or something was first
 │   ├── AlreadyContacted
 │   └── KeyReused
+├── TooMany                      from one address, in so short a time
 ├── Misconfigured                a setting, the clinic's file, a cadence or a template
 ├── Unfit                        a message that says what may not be said
 └── TransportError               what a provider, or the way to it, did with one message
@@ -63,6 +64,14 @@ class AlreadyContacted(Conflict):
 
 class KeyReused(Conflict):
     """The Idempotency-Key was used before with other content."""
+
+
+class TooMany(FollowupError):
+    """So many came from one address that no more are taken until `retry_after` has passed."""
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__("too many submissions from this address; try again later")
+        self.retry_after = retry_after
 
 
 class Misconfigured(FollowupError):

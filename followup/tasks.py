@@ -140,7 +140,9 @@ def consume() -> None:
     """Make leads of what came in, then ring the lanes in which something is due at once."""
     service = worker_service()
     ends_at = time.monotonic() + sending.RUN.total_seconds()
-    while taken := intake.consume(service.engine, service.planner, service.now()):
+    while taken := intake.consume(
+        service.engine, service.planner, service.now(), limits=service.limits
+    ):
         for lane in (Lane.ack, Lane.staff):
             ring(lane)
         # What is left is the next ring's: beat rings each second.

@@ -7,7 +7,7 @@ from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from followup.errors import Misconfigured
@@ -49,6 +49,12 @@ def parse_interval(value: object) -> tuple[time, time]:
     except ValueError as error:
         raise ValueError('expected hours such as "09:00-17:00"') from error
     return opens, closes
+
+
+class Table(BaseModel):
+    """A table of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def key_path(location: Sequence[str | int]) -> str:

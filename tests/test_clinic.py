@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from followup.clinic import Caps, Clinic, Recipient, StaffRole, read_clinic, readable_phone
+from followup.clinic import Clinic, Recipient, StaffRole, read_clinic, readable_phone
+from followup.clinic_limits import Caps, Limits
 from followup.errors import Invalid, Misconfigured, NotFound
 
 SHIPPED = Path(__file__).parents[1] / "clinic.toml"
@@ -262,6 +263,57 @@ def test_caps_and_alarms_are_the_clinics_to_set(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_cap_or_alarm_is_named(tmp_path: Path, tables: str, expected: str) -> None:
+    path = _with_tables(tmp_path, tables)
+
+    with pytest.raises(Misconfigured) as refused:
+        read_clinic(path)
+
+    assert str(refused.value).startswith(f"{path}: {expected}")
+
+
+def test_limits_and_embedding_have_the_defaults_that_the_shipped_file_shows(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    bare = read_clinic(_with_tables(tmp_path, ""))
+
+    assert bare.limits == clinic.limits == Limits()
+    assert bare.origins == clinic.origins == ("https://www.example.com",)
+
+
+def test_the_websites_that_may_embed_the_forms_are_the_clinics_to_name(tmp_path: Path) -> None:
+    tables = '[embedding]\norigins = ["https://A.example.com/", "http://127.0.0.1:8080"]'
+
+    origins = read_clinic(_with_tables(tmp_path, tables)).origins
+
+    assert origins == ("https://a.example.com", "http://127.0.0.1:8080")
+    assert read_clinic(_with_tables(tmp_path, "[embedding]\norigins = []")).origins == ()
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        *(
+            pytest.param(f"[limits]\n{name} = 0", f"limits.{name}: expected greater", id=name)
+            for name in sorted(Limits.model_fields)
+            if name.startswith("per_")
+        ),
+        pytest.param("[limits]\nper_adress = 6", "limits.per_adress: there is no such key",
+                     id="misspelt limit"),
+        pytest.param('[limits]\nwindow = "0m"', "limits.window: expected greater", id="no window"),
+        pytest.param('[limits]\nwindow = "2d"', "limits.window: expected less", id="long window"),
+        pytest.param('[limits]\nspared = ["our server"]',
+                     "limits.spared[0]: expected an address", id="no address"),
+        pytest.param('[embedding]\norigins = ["*"]', "embedding.origins[0]: expected an origin",
+                     id="everybody"),
+        pytest.param('[embedding]\norigins = ["https://*.example.com"]',
+                     "embedding.origins[0]: expected an origin", id="a wildcard"),
+        pytest.param('[embedding]\norigins = ["www.example.com"]',
+                     "embedding.origins[0]: expected an origin", id="no scheme"),
+        pytest.param('[embedding]\norigins = ["https://www.example.com/form"]',
+                     "embedding.origins[0]: expected an origin", id="a page"),
+    ],
+)  # fmt: skip
+def test_a_wrong_limit_or_origin_is_named(tmp_path: Path, tables: str, expected: str) -> None:
     path = _with_tables(tmp_path, tables)
 
     with pytest.raises(Misconfigured) as refused:

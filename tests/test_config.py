@@ -1,5 +1,6 @@
 """Settings: a wrong one is named, a missing one is named, and demos cannot reach real providers."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from followup.config import (
     SENDING,
     SERVING,
     STORING,
+    TURNSTILE_URL,
     Settings,
     is_loopback,
     read_settings,
@@ -101,6 +103,8 @@ WRONG = {
     "TWILIO_FROM": ["(949) 555-0100", "9495550100", "Clinic"],
     "TWILIO_API_URL": ["127.0.0.1:8025", "smtp://127.0.0.1"],
     "ONLY_TO": ["you", "you@example.com,+1 415", "you@@example.com"],
+    "TRUSTED_PROXIES": ["proxy", "10.0.0.1/8", "10.0.0.300", "*"],
+    "TURNSTILE_URL": ["rubbish", "ftp://127.0.0.1"],
     "CLOCK_START": ["yesterday"],
     "CLOCK_ANCHOR": ["now", "nan", "inf", "-1", "1796000000000"],
     "CLOCK_RATE": ["fast", "0", "-1", "nan", "inf", "100001"],
@@ -130,7 +134,7 @@ def test_a_wrong_value_is_one_line_that_names_its_setting(
 
 def test_every_setting_that_can_be_wrong_has_a_row_above() -> None:
     free = {"CLINIC_FILE", "TEMPLATES_DIR", "DATA_DIR", "HOST", "TWILIO_AUTH_TOKENS"}
-    free.add("MAILGUN_SIGNING_KEY")
+    free |= {"MAILGUN_SIGNING_KEY", "TURNSTILE_SITE_KEY", "TURNSTILE_SECRET"}
 
     assert {name.upper() for name in Settings.model_fields} == WRONG.keys() | free
 
@@ -298,3 +302,49 @@ def test_a_file_that_is_no_text_is_named(env_file: Path) -> None:
 
     with pytest.raises(Misconfigured, match=r"\.env: expected UTF-8"):
         read_settings(env_file)
+
+
+def test_no_secret_has_a_default(env_file: Path) -> None:
+    env_file.write_text("")
+    settings = read_settings(env_file)
+
+    secrets = [
+        name
+        for name in Settings.model_fields
+        if re.search("key|secret|token|sid|url|topic", name)
+        and name not in ("public_url", "turnstile_url")
+    ]
+    assert len(secrets) > 12
+    assert not [name for name in secrets if getattr(settings, name)]
+
+
+def test_a_captcha_needs_both_its_keys(env_file: Path) -> None:
+    for name in ("TURNSTILE_SITE_KEY", "TURNSTILE_SECRET"):
+        with pytest.raises(Misconfigured, match="must both be set"):
+            read(env_file, **{name: "key"}).checked()
+
+    both = read(env_file, TURNSTILE_SITE_KEY="key", TURNSTILE_SECRET="word").checked()
+    assert both.turnstile_url == TURNSTILE_URL
+
+
+def test_a_captcha_is_asked_of_cloudflare_or_of_this_machine(env_file: Path) -> None:
+    with pytest.raises(Misconfigured, match="FOLLOWUP_TURNSTILE_URL is for tests"):
+        read(env_file, TURNSTILE_URL="https://captcha.example.com/").checked()
+
+    read(env_file, TURNSTILE_URL="http://127.0.0.1:8027/").checked()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "public_url", "known"),
+    [
+        pytest.param("", "http://127.0.0.1:8000", True, id="at home"),
+        pytest.param("", "https://f.example.com", False, id="a proxy that nobody named"),
+        pytest.param("10.0.0.1, fd00::/8", "https://f.example.com", True, id="named"),
+    ],
+)
+def test_visitors_addresses_are_known_when_the_proxies_are(
+    env_file: Path, proxies: str, public_url: str, known: bool
+) -> None:
+    settings = read(env_file, PUBLIC_URL=public_url, TRUSTED_PROXIES=proxies)
+
+    assert settings.knows_addresses is known

@@ -21,6 +21,7 @@ for group in (processes.app, submissions.app, people.app):
     app.registered_commands += group.registered_commands
 app.add_typer(keys.app, name="keys")
 app.add_typer(leads.app, name="leads")
+app.add_typer(submissions.caught, name="submissions")
 app.add_typer(staff.app, name="staff")
 app.add_typer(templates.app, name="templates")
 app.add_typer(audit.app, name="audit")

@@ -17,7 +17,9 @@ from followup.cli.opening import (
 )
 from followup.domain.audit import Door
 from followup.domain.lead import LeadStatus, Outcome
-from followup.services import explaining, reporting, working
+from followup.domain.suspicion import Suspicion
+from followup.errors import Fault, Invalid
+from followup.services import explaining, reporting, reviewing, working
 from followup.store import submissions
 from followup.store.db import reading, transaction
 from followup.store.models import Lead
@@ -110,6 +112,8 @@ def explain(which: Which, as_json: AsJson = False) -> None:
     if as_json:
         print_json(explained)
         return
+    if explained["held"]:
+        typer.echo(f"Held for review. {explained['held']}")
     for row in explained["deliveries"]:
         why = f". {row['explanation']}" if row["explanation"] else ""
         typer.echo(f"{_message(row)}: {row['happened']}{why}")
@@ -232,6 +236,79 @@ def reopen(which: Which, by: By = None) -> None:
             door=Door.command_line,
         )
     typer.echo(f"{lead.reference} is open again")
+
+
+HeldLead = Annotated[str | None, typer.Argument(help="The lead's reference or id; or --all")]
+AllHeld = Annotated[bool, typer.Option("--all", help="Every held lead")]
+HeldFor = Annotated[Suspicion | None, typer.Option(help="With --all: only those held for this")]
+
+
+@app.command()
+def release(
+    which: HeldLead = None, every: AllHeld = False, held_for: HeldFor = None, by: By = None
+) -> None:
+    """A held lead is a person: open, and written to as far as that is not too late."""
+    service = open_store()
+    if _is_all(which, every):
+        count = reviewing.release_all(
+            service.engine,
+            service.planner,
+            by=by or who(),
+            now=service.now(),
+            held_for=held_for,
+            door=Door.command_line,
+        )
+        typer.echo(f"released: {count}")
+        return
+    with transaction(service.engine) as session:
+        lead = reviewing.release(
+            session,
+            service.planner,
+            find_lead(session, which or "").id,
+            by=by or who(),
+            now=service.now(),
+            door=Door.command_line,
+        )
+    typer.echo(f"{lead.reference} is open")
+
+
+@app.command()
+def reject(
+    which: HeldLead = None,
+    every: AllHeld = False,
+    held_for: HeldFor = None,
+    by: By = None,
+    note: Note = None,
+) -> None:
+    """A held lead is spam: closed, and nothing is sent."""
+    service = open_store()
+    if _is_all(which, every):
+        count = reviewing.reject_all(
+            service.engine,
+            by=by or who(),
+            now=service.now(),
+            held_for=held_for,
+            note=note,
+            door=Door.command_line,
+        )
+        typer.echo(f"rejected: {count}")
+        return
+    with transaction(service.engine) as session:
+        lead = reviewing.reject(
+            session,
+            find_lead(session, which or "").id,
+            by=by or who(),
+            now=service.now(),
+            note=note,
+            door=Door.command_line,
+        )
+    typer.echo(f"{lead.reference} is closed")
+
+
+def _is_all(which: str | None, every: bool) -> bool:
+    if (which is None) != every:
+        raise Invalid(Fault("WHICH", "name one lead, or say --all"))
+    return every
 
 
 def _until(lead: Lead, service: Service) -> str:

@@ -48,11 +48,15 @@ from followup.templates import check_templates
 from followup.transports.mailbox import Mailbox
 from followup.watchman import Watchman
 from followup.web.app import create_app
+from followup.web.patience import PatientProtocol
 
 app = typer.Typer()
 
 #: Requests that touch the database at once: the framework's threads.
 API_POOL = 20
+#: At once, so that connections that are held open do not take up every file of the process; more
+#: are answered 503.
+MOST_CONNECTIONS = 800
 
 
 @app.command()
@@ -90,7 +94,17 @@ def api() -> None:
     watchman = Watchman(lambda: _look_after(service, bell))
     web = create_app(service, bell, lambda: broker_answers(settings), watchman)
     config = uvicorn.Config(
-        web, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10
+        web,
+        http=PatientProtocol,
+        # Whom a proxy's headers are believed of, `TRUSTED_PROXIES` says.
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=5,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -244,6 +258,7 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
         else ("broker", False, f"{PREFIX}BROKER_URL: no answer")
     )
     yield _examine_transports(settings)
+    yield _examine_proxies(settings)
     if mailbox := make_mailbox(settings):
         yield _examine_mailbox(mailbox)
 
@@ -280,6 +295,14 @@ def _examine_transports(settings: Settings) -> tuple[str, bool, str]:
     except FollowupError as error:
         return "providers", False, str(error)
     return "providers", True, ", ".join(sorted(channel.value for channel in transports))
+
+
+def _examine_proxies(settings: Settings) -> tuple[str, bool, str]:
+    """Not set is no fault: submissions are taken all the same."""
+    if not settings.knows_addresses:
+        missing = f"{PREFIX}TRUSTED_PROXIES is not set"
+        return "proxies", True, f"{missing}: addresses are the proxy's, and have no limit"
+    return "proxies", True, ", ".join(map(str, settings.trusted_proxies)) or "none"
 
 
 def _examine_mailbox(mailbox: Mailbox) -> tuple[str, bool, str]:

@@ -11,14 +11,18 @@ from zoneinfo import ZoneInfo
 import typer
 
 from followup.bootstrap import Clock
-from followup.cli.opening import AsJson, open_store, own_settings, print_json
+from followup.cli.opening import AsJson, local, open_store, own_settings, print_json, who
 from followup.clinic import read_clinic
+from followup.domain.audit import Door
 from followup.domain.submission import Kind
 from followup.errors import Fault, Invalid
-from followup.services import intake, simulating
+from followup.services import intake, reporting, reviewing, simulating
+from followup.store import submissions
+from followup.store.db import reading, transaction
 from followup.templates import Templates
 
 app = typer.Typer()
+caught = typer.Typer(help="Look at what the door kept as spam.", no_args_is_help=True)
 
 
 @app.command()
@@ -118,3 +122,31 @@ def _in_zone(text: str, zone: ZoneInfo) -> datetime:
     except ValueError:
         raise Invalid(Fault("--at", "expected an instant such as 2026-11-20T16:55")) from None
     return at if at.tzinfo else at.replace(tzinfo=zone)
+
+
+@caught.command("spam")
+def list_spam(as_json: AsJson = False) -> None:
+    """What was caught at the door, newest first: why, and what it says."""
+    service = open_store()
+    with reading(service.engine) as session:
+        shown = [reporting.show_spam(one) for one in submissions.list_spam(session)]
+    if as_json:
+        print_json(shown)
+        return
+    for one in shown:
+        came = local(one["received_at"], service, None)
+        typer.echo(f"{one['id']}  {came}  {one['fields'].get('name')}  {one['explanation']}")
+
+
+@caught.command("release")
+def release(
+    submission: Annotated[uuid.UUID, typer.Argument(help="Its id")],
+    by: Annotated[str | None, typer.Option("--by", help="Who did it; you, by default")] = None,
+) -> None:
+    """What was caught is a person's: it becomes a lead."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        reviewing.release_submission(
+            session, submission, by=by or who(), now=service.now(), door=Door.command_line
+        )
+    typer.echo(f"to be consumed: {submission}")

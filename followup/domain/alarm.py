@@ -21,9 +21,19 @@ class AlarmKind(StrEnum):
     staff_unreached = "staff_unreached"
     refused = "refused"
     unfit = "unfit"
+    #: Submissions that staff have to look at before anybody is written to; one a day, by its date.
+    held = "held"
     #: Not a state, but a list: people whom no message of ours reached.
     unreached = "unreached"
 
+
+#: Told to the staff of the default site, who can act on it, rather than to the operators.
+FOR_STAFF = frozenset({AlarmKind.held})
+#: Its end is no news: what is held is held until somebody has looked.
+WITHOUT_END = frozenset({AlarmKind.held})
+
+#: A burst is over when nothing more was held for that long.
+HELD_FOR = timedelta(hours=1)
 
 #: Only what has been well for that long is told to be over; until then it is the same alarm.
 CALM = timedelta(minutes=10)
@@ -87,6 +97,8 @@ def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
                 f"Messages of {subject} are not sent, because of what they say. "
                 "The log names the rule that they break."
             )
+        case AlarmKind.held:
+            return _held(int(facts.get("count", 0)))
         case AlarmKind.unreached:
             return _unreached(facts)
 
@@ -97,6 +109,14 @@ def _paused(subject: str, facts: Mapping[str, Any]) -> str:
     if facts.get("misconfigured"):
         return f"The account or sender for {channel} is refused{code}; nothing is sent there."
     return f"The provider for {channel} does not answer{code}; messages wait and are tried again."
+
+
+def _held(count: int) -> str:
+    what = "1 submission is" if count == 1 else f"{count} submissions are"
+    return (
+        f"{what} held for review, and nobody was written to. "
+        "Please look at the held leads: release who is a person, reject what is spam."
+    )
 
 
 def _unreached(facts: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from followup.clinic import Site
-from followup.domain.alarm import CALM, AlarmKind
+from followup.domain.alarm import CALM, FOR_STAFF, WITHOUT_END, AlarmKind
 from followup.domain.cadence import Channel
 from followup.domain.delivery import REACHED_PROVIDER, Reason
 from followup.services.planning import Planner
@@ -26,12 +26,16 @@ def raise_alarm(
     now: datetime,
     facts: dict[str, Any],
 ) -> bool:
-    """Tell the operators, once for as long as it lasts. Whether that is new.
+    """Tell the operators, or staff, once for as long as it lasts. Whether that is new.
 
     `facts` hold numbers and references alone. One that was told, and comes back before anybody
     heard that it is over, is not new.
     """
-    if alarms.find_open(session, kind, subject) is not None:
+    known = alarms.find_open(session, kind, subject)
+    if known is not None:
+        if known.facts != facts:
+            # What is not told yet is told as it is now.
+            known.facts = facts
         return False
     before = alarms.find_cleared(session, kind, subject, now - CALM)
     if before is not None and _was_told(session, before):
@@ -64,7 +68,7 @@ def clear_alarm(
     alarm.cleared_at = now
     log.info("an alarm is over", alarm=kind, subject=subject)
     deliveries.cancel_alarm(session, alarm.id, Reason.outdated)
-    if _was_told(session, alarm):
+    if kind not in WITHOUT_END and _was_told(session, alarm):
         _tell(session, planner, alarm, OVER, now + CALM)
     return True
 
@@ -95,4 +99,6 @@ def _tell(
     now: datetime,
     site: Site | None = None,
 ) -> None:
+    if site is None and alarm.kind in FOR_STAFF:
+        site = planner.clinic.site(None)
     deliveries.plan(session, planner.alarm_rows(session, alarm, step, now, site))

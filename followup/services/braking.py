@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps
+from followup.clinic_limits import Caps
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.store import counts, deliveries
 from followup.store.models import Delivery

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from followup.domain.delivery import SENTENCES, Reason, Status
 from followup.domain.lead import WAITING
 from followup.domain.spoken import iso
+from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.store import alarms, breakers, deliveries, ledger
 from followup.store.models import Breaker, Decision, Delivery, Lead
 
@@ -37,6 +38,7 @@ def explain(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
     return {
         "reference": lead.reference,
         "status": lead.status.value,
+        "held": REASONS_TO_SUSPECT[lead.held_for] if lead.held_for else None,
         "deliveries": [
             {
                 **_name(row),

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps, Recipient, Site
+from followup.clinic import Recipient, Site
+from followup.clinic_limits import Caps
 from followup.domain.address import email_key, may_be_texted
 from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason
@@ -189,6 +190,8 @@ def _not_textable(
 ) -> str | None:
     if lead is not None and row.audience is Audience.patient and lead.phone_extension:
         return "extension"
+    if lead is not None and row.audience is Audience.patient and lead.is_unproven:
+        return "unproven"
     return may_be_texted(
         row.recipient, countries=planner.clinic.countries, reserved_allowed=reserved_allowed
     )

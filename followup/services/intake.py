@@ -14,14 +14,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from followup.clinic import Clinic
+from followup.clinic_limits import Limits
 from followup.domain.address import parse_phone
 from followup.domain.cadence import Channel
 from followup.domain.consent import Act
 from followup.domain.delivery import Reason
-from followup.domain.lead import Identity, Match, Role, compare
+from followup.domain.lead import Identity, LeadStatus, Match, Role, compare
 from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_submission
+from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
+from followup.services.guarding import COUNTING, count_address, find_suspicion
 from followup.services.planning import Planner
+from followup.services.reviewing import RELEASED_BY, open_lead
 from followup.store import consents, deliveries, leads, submissions
 from followup.store.crypto import keyring_of
 from followup.store.db import UNUSABLE, lock_addresses, reading, transaction
@@ -58,10 +62,14 @@ def receive(
     source: str = "api",
     idempotency_key: str | None = None,
     evidence: Mapping[str, Any] | None = None,
+    caught: Suspicion | None = None,
+    limits: Limits | None = None,
 ) -> Received:
     """Keep one submission; it is committed when this returns.
 
-    Raises Invalid naming every wrong field, and KeyReused when the key came with other content.
+    What was `caught` is kept as spam, with the same answer. Raises Invalid naming every wrong
+    field, KeyReused when the key came with other content, and TooMany, with `limits`, when the
+    address in `evidence` has sent as many as it may; what was taken before is answered again.
     """
     _check(clinic, kind, payload)
     keyring = keyring_of(engine)
@@ -75,12 +83,16 @@ def receive(
         content_hash=keyring.hash(content_hash),
         payload=dict(payload),
         evidence=dict(evidence or {}),
+        status=SubmissionStatus.spam if caught else SubmissionStatus.accepted,
+        caught=caught,
         due_at=now,
     )
     try:
         with transaction(engine) as session:
             known = submissions.find_by_key(session, keys) if keys else None
             if known is None:
+                if limits is not None:
+                    count_address(session, keyring, limits, submission.evidence.get("address"), now)
                 session.add(submission)
                 session.flush()
                 return Received(submission.id, is_new=True)
@@ -119,19 +131,23 @@ def _language(clinic: Clinic, form: Form) -> str:
     return clinic.language(form.language)
 
 
-def consume(engine: Engine, planner: Planner, now: datetime) -> int:
+def consume(
+    engine: Engine, planner: Planner, now: datetime, *, limits: Limits | None = None
+) -> int:
     """Make leads of one batch of what came in. Returns how many submissions were taken up.
 
+    With `limits`, the lead of a suspicious one is held: nothing is planned until staff release it.
     A submission that cannot be consumed is marked with the problem and does not block the next.
     """
     with transaction(engine) as session:
         batch = submissions.claim_unconsumed(session, now, BATCH)
         # Of the whole batch at once: two batches with the same people would else wait in a ring.
-        lock_addresses(session, [digits for one in batch for digits in _hashes(planner, one)])
+        locks = [digits for one in batch for digits in _hashes(planner, one)]
+        lock_addresses(session, [*locks, *([COUNTING] if limits else [])])
         for submission in batch:
             try:
                 with session.begin_nested():
-                    _consume_one(session, planner, submission, now)
+                    _consume_one(session, planner, submission, now, limits)
             except UNUSABLE:
                 raise
             except Exception as error:  # one bad submission must not hold up the others
@@ -163,17 +179,31 @@ def _mark_problem(submission: Submission, error: Exception) -> None:
     )
 
 
-def _consume_one(session: Session, planner: Planner, submission: Submission, now: datetime) -> None:
+def _consume_one(
+    session: Session, planner: Planner, submission: Submission, now: datetime, limits: Limits | None
+) -> None:
     form = read_submission(submission.kind, submission.payload)
+    # What staff have released is welcome.
+    suspicion = (
+        find_suspicion(session, planner, limits, submission, form)
+        if limits is not None and submission.caught is None
+        else None
+    )
     email_hashes = planner.hashes_of(Channel.email, form.email) if form.email else []
     phone_hashes = planner.hashes_of(Channel.sms, form.phone) if form.phone else []
     same, possible = _match(session, form, email_hashes, phone_hashes)
     if same is None:
-        lead = _add_lead(session, planner, submission, form, possible)
-        planner.plan_first(session, lead, submission.received_at)
+        lead = _add_lead(session, planner, submission, form, possible, suspicion)
+        if submission.caught is not None:
+            by = submission.evidence.get(RELEASED_BY, "staff")
+            open_lead(session, planner, lead, submission.received_at, by=by, now=now)
+        elif suspicion is None:
+            planner.plan_first(session, lead, submission.received_at)
     else:
         lead = same
-        _merge(session, planner, lead, submission, form)
+        # A bot that knows somebody's address must not change what that person is owed.
+        if suspicion is None:
+            _merge(session, planner, lead, submission, form, now)
     submission.lead_id = lead.id
     submission.status = SubmissionStatus.consumed
     submission.consumed_at = now
@@ -207,12 +237,16 @@ def _add_lead(
     submission: Submission,
     form: Form,
     possible: Lead | None,
+    suspicion: Suspicion | None,
 ) -> Lead:
     clinic = planner.clinic
     site = clinic.site(form.location)
     arrived_at = submission.received_at
     return leads.add_lead(
         session,
+        status=LeadStatus.held if suspicion else LeadStatus.open,
+        held_for=suspicion,
+        is_unproven=_is_unproven(submission),
         kind=submission.kind,
         role=form.role or Role.patient,
         cadence=clinic.get_form(submission.kind).cadence,
@@ -235,15 +269,27 @@ def _add_lead(
     )
 
 
+def _is_unproven(submission: Submission) -> bool:
+    return submission.evidence.get("captcha") == "failed"
+
+
 def _extension(submission: Submission) -> str | None:
     typed = submission.payload.get("phone")
     return parse_phone(typed).extension if isinstance(typed, str) and typed.strip() else None
 
 
 def _merge(
-    session: Session, planner: Planner, lead: Lead, submission: Submission, form: Form
+    session: Session,
+    planner: Planner,
+    lead: Lead,
+    submission: Submission,
+    form: Form,
+    now: datetime,
 ) -> None:
-    """A further submission of the same person: nothing restarts, newer addresses replace older."""
+    """A further submission of the same person: nothing restarts, newer addresses replace older.
+
+    One that is welcome opens a lead that was held: by itself it would have been answered, too.
+    """
     newest_at = submissions.last_received_at(session, lead.id)
     # One that failed and is replayed must not undo what the person corrected since.
     is_newer = newest_at is None or submission.received_at >= newest_at
@@ -255,6 +301,11 @@ def _merge(
             lead.phone_extension = _extension(submission)
         lead.interest = form.interest or lead.interest
         lead.preferred_channel = form.preferred_channel or lead.preferred_channel
+        lead.is_unproven = lead.is_unproven and _is_unproven(submission)
+    if lead.status is LeadStatus.held:
+        by = submission.evidence.get(RELEASED_BY, "a further submission")
+        open_lead(session, planner, lead, submission.received_at, by=by, now=now)
+        return
     is_long_ago = (
         last_acknowledged_at is None
         or submission.received_at - last_acknowledged_at >= ACKNOWLEDGE_AGAIN_AFTER

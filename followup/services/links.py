@@ -1,8 +1,11 @@
-"""Signed links: opaque, naming a delivery and nothing of the person (promise P6)."""
+"""Signed links: opaque, naming a delivery and nothing of the person (promise P6); and the mark
+that a hosted form carries of when it was shown."""
 
+import secrets
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -11,6 +14,16 @@ from followup.errors import NotFound
 
 #: A staff link works that long after its reminder was due.
 ACT_LIFE = timedelta(days=7)
+#: What came with an older showing of a form is taken as without one.
+OPENING_LIFE = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One showing of a hosted form; `number` tells it from the others of that instant."""
+
+    number: str
+    opened_at: datetime
 
 
 class Links:
@@ -21,6 +34,7 @@ class Links:
         keys = list(reversed(secret_keys))
         self._act = URLSafeSerializer(keys, salt="act")
         self._unsubscribe = URLSafeSerializer(keys, salt="unsubscribe")
+        self._opening = URLSafeSerializer(keys, salt="opening")
         self.public_url = public_url
 
     def act_url(self, delivery_id: uuid.UUID, due_at: datetime) -> str:
@@ -47,6 +61,20 @@ class Links:
             return _long(self._unsubscribe.loads(token))
         except (BadData, ValueError, TypeError):
             raise NotFound("this link is not valid") from None
+
+    def opening(self, now: datetime) -> str:
+        """What a form that is shown now carries."""
+        return self._opening.dumps([secrets.token_urlsafe(8), round(now.timestamp(), 3)])
+
+    def read_opening(self, token: str, now: datetime) -> Opening | None:
+        """None when there is none that we made within `OPENING_LIFE`."""
+        try:
+            number, seconds = self._opening.loads(token)
+            opened_at = datetime.fromtimestamp(seconds, UTC)
+        except (BadData, ValueError, TypeError, OverflowError):
+            return None
+        is_alive = now - OPENING_LIFE < opened_at <= now
+        return Opening(number, opened_at) if is_alive and isinstance(number, str) else None
 
     def status_url(self, delivery_id: uuid.UUID) -> str:
         """Where Twilio reports to. The fragment asks for retries and is not signed

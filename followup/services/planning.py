@@ -33,6 +33,23 @@ class Planner:
         ]
         return deliveries.plan(session, rows)
 
+    def plan_released(
+        self, session: Session, lead: Lead, arrived_at: datetime, now: datetime
+    ) -> int:
+        """Plan the first occurrence of every step of a lead that was held.
+
+        What the patient is owed has its life from the arrival, for late is not sent; what staff
+        are told begins now.
+        """
+        rows = [
+            row
+            for step in self.cadences[lead.cadence].steps
+            for row in self._rows(
+                session, lead, step, 1, arrived_at if step.audience is Audience.patient else now
+            )
+        ]
+        return deliveries.plan(session, rows)
+
     def plan_patient(
         self,
         session: Session,

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from followup.clinic import Retention
+from followup.clinic_limits import Retention
 from followup.domain.retention import Cutoffs, cutoffs
 from followup.store import expiries, removals
 from followup.store.db import overwrite_deleted, transaction

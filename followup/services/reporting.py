@@ -12,6 +12,7 @@ from followup.domain.instrument import DISCLAIMER, list_scores
 from followup.domain.lead import LeadStatus, is_overdue
 from followup.domain.spoken import iso
 from followup.domain.submission import Kind
+from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services.explaining import list_next, sentence, show_decision, show_task
 from followup.store import consents, deliveries, leads, ledger, replies, submissions
 from followup.store.models import Delivery, Lead, Submission
@@ -27,6 +28,7 @@ def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
         "id": str(lead.id),
         "reference": lead.reference,
         "status": lead.status.value,
+        "held_for": lead.held_for.value if lead.held_for else None,
         "kind": lead.kind.value,
         "role": lead.role.value,
         "name": lead.name,
@@ -142,6 +144,18 @@ def show_problem(submission: Submission) -> dict[str, Any]:
     }
 
 
+def show_spam(submission: Submission) -> dict[str, Any]:
+    """A submission that was caught at the door, as it came in, and why."""
+    return {
+        "id": str(submission.id),
+        "kind": submission.kind.value,
+        "received_at": iso(submission.received_at),
+        "caught": submission.caught.value if submission.caught else None,
+        "explanation": REASONS_TO_SUSPECT[submission.caught] if submission.caught else None,
+        "fields": submission.payload,
+    }
+
+
 def list_page(
     session: Session,
     now: datetime,
@@ -186,6 +200,7 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
     by_status = submissions.count_by_status(session)
     return {
         "waiting": waiting,
+        "held": leads.count_held(session)[0],
         "overdue": overdue,
         "contacted": len(seconds),
         "seconds_to_contact": {

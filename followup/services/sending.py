@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps
+from followup.clinic_limits import Caps
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status

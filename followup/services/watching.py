@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps
+from followup.clinic_limits import Caps
 from followup.domain.alarm import (
+    HELD_FOR,
     MOST_NAMED,
     OVERDUE_AFTER,
     PAUSED_AFTER,
@@ -25,9 +26,18 @@ from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason
 from followup.domain.lead import WAITING
 from followup.domain.spoken import iso
+from followup.services import guarding
 from followup.services.alarming import clear_alarm, raise_alarm, tell_staff
 from followup.services.planning import Planner
-from followup.store import alarms, breakers, counts, deliveries, leads, submissions
+from followup.store import (
+    alarms,
+    breakers,
+    counts,
+    deliveries,
+    intake_counts,
+    leads,
+    submissions,
+)
 from followup.store.db import reading, real_now, transaction
 from followup.store.models import Lead, Task
 
@@ -65,6 +75,7 @@ def watch(
         if by_clock:
             counts.beat(session, UPKEEP, real_now(session))
             counts.forget_sends(session, now - COUNTS_KEPT)
+            intake_counts.forget(session, now - guarding.COUNTS_KEPT)
         for one in _concerns(session, planner, now, caps, rate):
             if one.facts is None:
                 clear_alarm(session, planner, one.kind, one.subject, now)
@@ -129,6 +140,7 @@ def _concerns(
     yield _Concern(AlarmKind.problem, "", {"count": problems} if problems else None)
     yield _Concern(AlarmKind.silent, "", {} if _is_silent(session) else None)
     yield _no_submission(session, planner, now)
+    yield from _held(session, planner, now)
     is_full = caps is not None and counts.count_sends(session, now) >= caps.service_per_hour
     yield _Concern(AlarmKind.capped, "", {} if is_full else None)
     for alarm in alarms.list_open(session):
@@ -175,6 +187,20 @@ def _no_submission(session: Session, planner: Planner, now: datetime) -> _Concer
     is_quiet = last is not None and now >= hours.add(last, patience)
     facts = {"hours": round(patience.total_seconds() / 3600, 1)}
     return _Concern(AlarmKind.no_submission, "", facts if is_quiet else None)
+
+
+def _held(session: Session, planner: Planner, now: datetime) -> Iterator[_Concern]:
+    """Told at the beginning of each burst, and once a day while something is held each day: a
+    patient may be among them, whom nobody has written to."""
+    count, newest = leads.count_held(session)
+    zone = planner.clinic.site(None).zone
+    today = now.astimezone(zone).date().isoformat()
+    is_on = newest is not None and now - newest < HELD_FOR
+    for alarm in alarms.list_open(session):
+        if alarm.kind is AlarmKind.held and not (is_on and alarm.subject == today):
+            yield _Concern(AlarmKind.held, alarm.subject, None)
+    if is_on:
+        yield _Concern(AlarmKind.held, today, {"count": count})
 
 
 def _tell_tasks(session: Session, planner: Planner, now: datetime) -> None:

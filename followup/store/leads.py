@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from followup.domain.lead import WAITING, LeadStatus, new_reference
 from followup.domain.submission import Kind
+from followup.domain.suspicion import Suspicion
 from followup.errors import FollowupError, NotFound
 from followup.store.models import Lead, Submission
 
@@ -134,6 +135,29 @@ def list_open(session: Session) -> Sequence[Lead]:
         select(Lead).where(Lead.status == LeadStatus.open).order_by(Lead.promised_at, Lead.id)
     )
     return session.scalars(statement).all()
+
+
+def claim_held(session: Session, held_for: Suspicion | None, limit: int) -> Sequence[Lead]:
+    """The oldest that are held, for that reason or for any, locked until the transaction ends."""
+    statement = (
+        select(Lead)
+        .where(Lead.status == LeadStatus.held)
+        .order_by(Lead.created_at, Lead.id)
+        .limit(limit)
+        .with_for_update(key_share=True)
+    )
+    if held_for is not None:
+        statement = statement.where(Lead.held_for == held_for)
+    return session.scalars(statement).all()
+
+
+def count_held(session: Session) -> tuple[int, datetime | None]:
+    """How many are held, and when the newest of them came in."""
+    statement = select(func.count(), func.max(Lead.created_at)).where(
+        Lead.status == LeadStatus.held
+    )
+    count, newest = session.execute(statement).one()
+    return count, newest
 
 
 def count_waiting(session: Session, now: datetime) -> tuple[int, int]:

@@ -16,8 +16,12 @@ def find_by_key(session: Session, key_hashes: Sequence[str]) -> Submission | Non
     return session.scalars(statement).first()
 
 
-def find_submission(session: Session, submission_id: uuid.UUID) -> Submission | None:
-    return session.get(Submission, submission_id)
+def find_submission(
+    session: Session, submission_id: uuid.UUID, *, lock: bool = False
+) -> Submission | None:
+    return session.get(
+        Submission, submission_id, with_for_update=lock or None, populate_existing=lock
+    )
 
 
 def claim_unconsumed(session: Session, now: datetime, limit: int) -> Sequence[Submission]:
@@ -55,6 +59,21 @@ def list_problems(session: Session, limit: int = 100) -> Sequence[Submission]:
         .order_by(Submission.id)
         .limit(limit)
     )
+    return session.scalars(statement).all()
+
+
+def list_spam(
+    session: Session, before: uuid.UUID | None = None, limit: int = 50
+) -> Sequence[Submission]:
+    """What was caught at the door, the newest first; `before` is the id to go on from."""
+    statement = (
+        select(Submission)
+        .where(Submission.status == SubmissionStatus.spam)
+        .order_by(Submission.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(Submission.id < before)
     return session.scalars(statement).all()
 
 

@@ -14,6 +14,8 @@ class SubmissionStatus(StrEnum):
     consumed = "consumed"
     #: Could not be consumed; kept for staff and for `followup replay`.
     problem = "problem"
+    #: Caught at the door; kept without a lead until staff release it.
+    spam = "spam"
 
 
 E = TypeVar("E", bound=StrEnum)

@@ -12,11 +12,12 @@ from followup.bootstrap import Service
 from followup.domain.audit import Door
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind
-from followup.services import auditing, reporting, searching, working
+from followup.domain.suspicion import Suspicion
+from followup.services import auditing, reporting, reviewing, searching, working
 from followup.store import leads, submissions
 from followup.store.db import reading, transaction
 from followup.store.models import Person
-from followup.web.deps import ThePerson, TheService
+from followup.web.deps import TheBell, ThePerson, TheService
 from followup.web.problems import describe
 
 router = APIRouter(prefix="/admin", responses=describe(401, 422, 503))
@@ -74,8 +75,19 @@ class SearchBody(_Body):
     q: Annotated[str, Field(min_length=1, max_length=200), _Storable]
 
 
-class ReopenBody(_Body):
+class EmptyBody(_Body):
     pass
+
+
+class HeldBody(_Body):
+    """Those held for one reason, or all."""
+
+    held_for: Suspicion | None = None
+    note: Note = None
+
+
+class SpamFilters(_Body):
+    cursor: uuid.UUID | None = None
 
 
 @router.get("/leads", summary="Leads, newest first")
@@ -207,7 +219,7 @@ def snooze(
     summary="The person is owed a call again",
 )
 def reopen(
-    service: TheService, person: ThePerson, lead_id: uuid.UUID, _body: ReopenBody | None = None
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, _body: EmptyBody | None = None
 ) -> dict[str, Any]:
     now = service.now()
     with transaction(service.engine) as session:
@@ -234,6 +246,63 @@ def opt_out(
         return {"lead": reporting.show_lead(lead, now)}
 
 
+@router.post(
+    "/leads/{lead_id}/release",
+    responses=_MAY_REFUSE,
+    summary="A held lead is a person: open, and written to as far as that is not too late",
+)
+def release(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, _body: EmptyBody | None = None
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = reviewing.release(
+            session, service.planner, lead_id, by=person.name, now=now, door=Door.api
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
+    "/leads/{lead_id}/reject",
+    responses=_MAY_REFUSE,
+    summary="A held lead is spam: closed, and nothing is sent",
+)
+def reject(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        note = body.note if body else None
+        lead = reviewing.reject(session, lead_id, by=person.name, now=now, note=note, door=Door.api)
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post("/held/release", responses=_WITH_BODY, summary="Release all that is held")
+def release_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[str, int]:
+    count = reviewing.release_all(
+        service.engine,
+        service.planner,
+        by=person.name,
+        now=service.now(),
+        held_for=body.held_for,
+        door=Door.api,
+    )
+    return {"released": count}
+
+
+@router.post("/held/reject", responses=_WITH_BODY, summary="Reject all that is held, as spam")
+def reject_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[str, int]:
+    count = reviewing.reject_all(
+        service.engine,
+        by=person.name,
+        now=service.now(),
+        held_for=body.held_for,
+        note=body.note,
+        door=Door.api,
+    )
+    return {"rejected": count}
+
+
 @router.get("/stats", summary="Waiting, overdue, time to first contact, deliveries")
 def stats(service: TheService, _person: ThePerson) -> dict[str, Any]:
     with reading(service.engine) as session:
@@ -247,3 +316,39 @@ def list_problems(service: TheService, person: ThePerson) -> dict[str, Any]:
         items = [reporting.show_problem(one) for one in found]
     _note_seen(service, person, "problems", submissions=[str(one.id) for one in found])
     return {"items": items}
+
+
+@router.get("/submissions/spam", summary="What was caught at the door, newest first")
+def list_spam(
+    service: TheService, person: ThePerson, filters: Annotated[SpamFilters, Query()]
+) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        found = submissions.list_spam(session, filters.cursor, reporting.PAGE)
+        is_more = len(found) == reporting.PAGE
+        answer = {
+            "items": [reporting.show_spam(one) for one in found],
+            "next_cursor": str(found[-1].id) if is_more else None,
+        }
+    _note_seen(service, person, "spam", submissions=[str(one.id) for one in found])
+    return answer
+
+
+@router.post(
+    "/submissions/{submission_id}/release",
+    responses=describe(404, 409, _404="No such submission", _409="It is not kept as spam")
+    | _WITH_BODY,
+    summary="What was caught is a person's: it becomes a lead",
+)
+def release_submission(
+    service: TheService,
+    bell: TheBell,
+    person: ThePerson,
+    submission_id: uuid.UUID,
+    _body: EmptyBody | None = None,
+) -> dict[str, Any]:
+    with transaction(service.engine) as session:
+        submission = reviewing.release_submission(
+            session, submission_id, by=person.name, now=service.now(), door=Door.api
+        )
+    bell.ring("intake")
+    return {"submission_id": str(submission.id), "status": submission.status.value}

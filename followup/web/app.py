@@ -17,7 +17,9 @@ from followup.watchman import Watchman
 from followup.web import admin, forms, mail_webhooks, measuring, pages, reference, webhooks
 from followup.web.deps import TheService
 from followup.web.edge import Edge
+from followup.web.embedding import Embedding
 from followup.web.problems import add_handlers
+from followup.web.proxies import Proxies
 
 
 def create_app(
@@ -55,7 +57,10 @@ def create_app(
     add_handlers(app)
     for module in (forms, admin, webhooks, mail_webhooks, pages, measuring, reference):
         app.include_router(module.router)
-    app.add_middleware(Edge)
+    # The last that is added is the first that a request meets.
+    app.add_middleware(Embedding, origins=lambda: app.state.service.clinic.origins)
+    app.add_middleware(Edge, has_tls=service.settings.public_url.startswith("https:"))
+    app.add_middleware(Proxies, trusted=lambda: app.state.service.settings.trusted_proxies)
     _add_health(app)
     return app
 

@@ -1,5 +1,7 @@
-"""Around every route: no body is too large, no error escapes, headers stand, one line is logged."""
+"""Around every route: no body is too large or too slow, no error escapes, headers stand, one line
+is logged."""
 
+import asyncio
 import uuid
 from collections.abc import Mapping
 
@@ -17,24 +19,37 @@ BODY_LIMIT = 64 * 1024
 BATCH_LIMIT = 1024 * 1024
 BATCHES = "/webhooks/mail/"
 
+#: Seconds from a request's head to the end of its body; a form's is one packet or two.
+BODY_WITHIN = 20.0
+
 #: On every answer: answers hold personal data or secrets in their address, so nobody keeps them
-#: and nobody is told where the visitor came from.
+#: and nobody is told where the visitor came from. Pages have a policy of their own.
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+#: Where the public address is one with TLS; for its host alone, whose neighbours are the clinic's.
+HSTS: Mapping[str, str] = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class Edge:
     """The outermost part of the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, has_tls: bool = False, body_within: float = BODY_WITHIN
+    ) -> None:
         self._app = app
+        self._headers = {**HEADERS, **(HSTS if has_tls else {})}
+        self._body_within = body_within
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _Exchange(scope, receive, send).run(self._app)
+            exchange = _Exchange(scope, receive, send, self._headers, self._body_within)
+            await exchange.run(self._app)
         else:
             await self._app(scope, receive, send)
 
@@ -42,7 +57,17 @@ class Edge:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Mapping[str, str],
+        body_within: float,
+    ) -> None:
+        self._headers = headers
+        self._read_by = asyncio.get_running_loop().time() + body_within
+        self._is_read = False
         self._method: str = scope["method"]
         # RFC 9110 §9.1: who answers GET answers HEAD. The server leaves the body out.
         self._scope = {**scope, "method": "GET"} if self._method == "HEAD" else scope
@@ -63,10 +88,19 @@ class _Exchange:
         self._log()
 
     async def _limited(self) -> Message:
-        message = await self._receive()
+        message = await self._receive() if self._is_read else await self._next_part()
         self._read += len(message.get("body", b""))
         if self._read > self._limit:
             raise _too_large(self._limit)
+        return message
+
+    async def _next_part(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._read_by):
+                message = await self._receive()
+        except TimeoutError:
+            raise _too_slow() from None
+        self._is_read = not message.get("more_body", False)
         return message
 
     async def _answer(self, message: Message) -> None:
@@ -75,7 +109,7 @@ class _Exchange:
             known = {name.lower() for name, _ in message["headers"]}
             added = [
                 (name.lower().encode(), value.encode())
-                for name, value in HEADERS.items()
+                for name, value in self._headers.items()
                 if name.lower().encode() not in known
             ]
             message = {**message, "headers": [*message["headers"], *added]}
@@ -104,7 +138,13 @@ def _declared_length(scope: Scope) -> int:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(413, f"the body must have at most {limit} bytes")
+    # What is still on its way is not waited for.
+    close = {"Connection": "close"}
+    return Problem(413, f"the body must have at most {limit} bytes", headers=close)
+
+
+def _too_slow() -> Problem:
+    return Problem(408, "the body took too long to arrive", headers={"Connection": "close"})
 
 
 def _unexpected(error: Exception) -> Problem:

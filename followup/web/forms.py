@@ -7,16 +7,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
+from followup.bootstrap import Service
 from followup.domain.instrument import is_urgent
 from followup.domain.spoken import promise_in_words
 from followup.domain.submission import FORMS, Kind
-from followup.errors import Fault, Invalid, NotFound
+from followup.errors import Fault, Invalid, NotFound, TooMany
 from followup.services import intake
 from followup.store import submissions
 from followup.store.db import reading
 from followup.web.deps import Body, TheBell, TheBody, TheService
+from followup.web.door import OPENING, knock
 from followup.web.page import render_page
-from followup.web.problems import describe
+from followup.web.problems import describe, retry_after
 
 router = APIRouter()
 
@@ -50,7 +52,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     202: _ACCEPTED,
     303: {"description": "A browser's form: to the confirmation page"},
     **describe(
-        *(400, 409, 413, 415, 422, 503),
+        *(400, 408, 409, 413, 415, 422, 429, 503),
         _409="The Idempotency-Key was used for another submission",
     ),
 }
@@ -131,22 +133,26 @@ def _receive(
     body: Body,
     idempotency_key: str | None,
 ) -> Response:
+    now = service.now()
     from_browser = body.is_form and "text/html" in request.headers.get("accept", "")
+    knocked = knock(request, service, body, now, from_browser=from_browser)
     try:
         received = intake.receive(
             service.engine,
             service.clinic,
             kind,
-            body.fields,
-            now=service.now(),
+            knocked.fields,
+            now=now,
             source="form" if from_browser else "api",
             idempotency_key=idempotency_key,
-            evidence=_evidence(request),
+            evidence=knocked.evidence,
+            caught=knocked.caught,
+            limits=service.limits if service.settings.knows_addresses else None,
         )
-    except Invalid as error:
+    except (Invalid, TooMany) as error:
         if not from_browser:
             raise
-        return _form_page(service, kind, _text(body.fields, "language"), body.fields, error.faults)
+        return _form_again(service, kind, body, error)
     if received.is_new:
         bell.ring("intake")
     if from_browser:
@@ -156,13 +162,11 @@ def _receive(
     )
 
 
-def _evidence(request: Request) -> dict[str, Any]:
-    """What CTIA 5.1.2 asks to keep beside a consent: address, browser, page."""
-    return {
-        "address": request.client.host if request.client else None,
-        "agent": request.headers.get("user-agent", "")[:500],
-        "referrer": request.headers.get("referer", "")[:2000],
-    }
+def _form_again(service: Service, kind: Kind, body: Body, error: Invalid | TooMany) -> HTMLResponse:
+    language = _text(body.fields, "language")
+    if isinstance(error, Invalid):
+        return _form_page(service, kind, language, body.fields, error.faults)
+    return _form_page(service, kind, language, body.fields, crowded=error)
 
 
 @router.get("/forms", summary="The forms, their fields and the consent texts in force")
@@ -212,32 +216,49 @@ def screening_form(service: TheService, language: Language = None) -> Response:
 
 
 def _form_page(
-    service: TheService,
+    service: Service,
     kind: Kind,
     language: str | None,
     typed: Mapping[str, Any] | None = None,
     faults: tuple[Fault, ...] = (),
+    crowded: TooMany | None = None,
 ) -> HTMLResponse:
-    """The form, with what was typed and what is wrong with it beside each field."""
+    """The form, with what was typed and what is wrong with it beside each field.
+
+    `crowded` says that it can be sent later: nothing that was typed is lost.
+    """
     clinic = service.clinic
     language = clinic.language(language)
     version, text = clinic.consent_text(kind, None, language)
     return render_page(
         service,
         "form.html",
-        status=422 if faults else 200,
+        status=422 if faults else 429 if crowded else 200,
+        headers=retry_after(crowded) if crowded else None,
+        framed=True,
+        captcha=service.settings.turnstile_site_key is not None,
         language=language,
         kind=kind.value,
         title=clinic.get_form(kind).title[language],
         sites=[{"id": site.id, "name": site.name} for site in clinic.sites],
         languages=list(clinic.languages),
         typed=typed or {},
+        opening=_opening(service, _text(typed or {}, OPENING)),
+        turnstile_site_key=service.settings.turnstile_site_key,
+        is_crowded=crowded is not None,
         problems={fault.field: fault.problem for fault in faults},
         consent_version=version,
         consent_text=text,
         privacy_url=clinic.privacy_url,
         terms_url=clinic.terms_url,
     )
+
+
+def _opening(service: Service, before: str | None) -> str:
+    """A form that comes back to be mended was opened when it was first shown."""
+    now = service.now()
+    is_known = before is not None and service.links.read_opening(before, now) is not None
+    return before if before is not None and is_known else service.links.opening(now)
 
 
 @router.get(
@@ -258,6 +279,7 @@ def received_page(service: TheService, submission_id: uuid.UUID) -> Response:
     return render_page(
         service,
         "received.html",
+        framed=True,
         language=language,
         site_id=site.id,
         kind=submission.kind.value,

@@ -40,6 +40,8 @@ class _Rows(Collector):
             waiting, overdue = leads.count_waiting(session, now)
             yield _gauge("leads_waiting", "Leads that wait for a call", waiting)
             yield _gauge("leads_overdue", "Leads that wait longer than was promised", overdue)
+            held, _ = leads.count_held(session)
+            yield _gauge("leads_held", "Leads that wait for staff to review them", held)
             yield from self._of_the_service(session, now)
             by_status = GaugeMetricFamily(
                 "followup_submissions", "Submissions by status", labels=["status"]

@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457), each field that is wrong by its name."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from followup.domain.spoken import iso
-from followup.errors import AlreadyContacted, Conflict, Fault, FollowupError, Invalid, NotFound
+from followup.errors import (
+    AlreadyContacted,
+    Conflict,
+    Fault,
+    FollowupError,
+    Invalid,
+    NotFound,
+    TooMany,
+)
 from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
@@ -22,6 +31,7 @@ TITLES: Mapping[int, str] = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
@@ -36,10 +46,12 @@ _MEANINGS: Mapping[int, str] = {
     401: "No valid bearer token",
     403: "Not signed by Twilio",
     404: "There is no such thing",
+    408: "The body took too long to arrive",
     409: "The answer is no: something or somebody was first",
     413: "Larger than 64 KiB",
     415: "Another Content-Type",
     422: "Names every field that is wrong",
+    429: "More from this address than is usual; Retry-After says when to try again",
     503: "The database does not answer",
 }
 
@@ -121,6 +133,8 @@ def from_error(error: FollowupError) -> Problem:
         return Problem(422, str(error), error.faults)
     if isinstance(error, NotFound):
         return Problem(404, str(error))
+    if isinstance(error, TooMany):
+        return Problem(429, str(error), headers=retry_after(error))
     if isinstance(error, AlreadyContacted):
         contacted_at = iso(error.contacted_at)
         return Problem(409, str(error), contacted_by=error.contacted_by, contacted_at=contacted_at)
@@ -128,6 +142,11 @@ def from_error(error: FollowupError) -> Problem:
         return Problem(409, str(error))
     log.error("a request met a wrong setting", problem=str(error))
     return Problem(500, "the service is misconfigured; the log says how")
+
+
+def retry_after(error: TooMany) -> dict[str, str]:
+    """Whole seconds, the last one begun counted (RFC 9110 §10.2.3)."""
+    return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
 
 
 def add_handlers(app: FastAPI) -> None:

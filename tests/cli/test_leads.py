@@ -4,14 +4,16 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from followup.clinic_limits import Limits
 from followup.domain.submission import Kind
 from followup.services import intake
 from followup.services.planning import Planner
 from followup.store import leads
 from followup.store.db import reading
-from tests.cli.running import LOS_ANGELES, NOBODY, Run, one_line
+from followup.store.models import Lead
+from tests.cli.running import ALICE, LOS_ANGELES, NOBODY, Run, one_line
 
 
 def test_leads_are_listed_and_shown(run: Run, lead: str) -> None:
@@ -125,3 +127,39 @@ def test_a_snooze_lies_ahead(run: Run, lead: str) -> None:
     )
     assert refused.status == 2
     assert one_line(refused).startswith("followup: until: must be in the future")
+
+
+@pytest.fixture
+def held(engine: Engine, planner: Planner) -> str:
+    """The reference of a lead that is held."""
+    now = datetime.now(UTC)
+    person = {**ALICE, "name": "www.win.example"}
+    intake.receive(engine, planner.clinic, Kind.contact, person, now=now)
+    intake.consume(engine, planner, now, limits=Limits())
+    with reading(engine) as session:
+        return session.execute(select(Lead.reference)).scalar_one()
+
+
+def test_a_held_lead_says_why_and_is_released(run: Run, held: str) -> None:
+    explained = run("leads", "explain", held).out
+    released = run("leads", "release", held, "--by", "Ana")
+
+    assert explained.startswith("Held for review. There is a web address in the name.")
+    assert released.out == f"{held} is open\n"
+    assert run("leads", "release", held).status == 1
+
+
+def test_a_held_lead_is_rejected(run: Run, held: str) -> None:
+    assert run("leads", "reject", held, "--note", "spam").out == f"{held} is closed\n"
+
+
+def test_all_held_leads_are_released_or_rejected_at_once(run: Run, held: str) -> None:
+    assert run("leads", "reject", "--all", "--held-for", "burst").out == "rejected: 0\n"
+    assert run("leads", "release", "--all").out == "released: 1\n"
+
+
+def test_one_is_named_or_all_are_meant(run: Run, lead: str) -> None:
+    for arguments in (("release",), ("reject",), ("release", lead, "--all")):
+        ran = run("leads", *arguments)
+        assert ran.status == 2
+        assert "name one lead, or say --all" in one_line(ran)

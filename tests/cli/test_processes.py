@@ -68,9 +68,10 @@ def test_doctor_finds_nothing_wrong_with_a_whole_installation(
     assert ran.status == 0
     assert ran.json["ok"] is True
     assert {one["check"] for one in ran.json["checks"]} == {
-        *("settings", "clinic and templates", "database", "keys", "broker", "providers")
+        *("settings", "clinic and templates", "database", "keys", "broker", "providers"),
+        "proxies",
     }
-    assert run("doctor").out.count("ok  ") == 6
+    assert run("doctor").out.count("ok  ") == 7
 
 
 def test_doctor_names_each_thing_that_is_wrong(run: Run) -> None:

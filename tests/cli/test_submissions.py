@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from followup.domain.submission import Kind
+from followup.domain.suspicion import Suspicion
 from followup.services import intake
 from followup.services.planning import Planner
 from followup.store.db import transaction
@@ -152,3 +153,19 @@ def test_simulate_names_what_it_cannot_read(run: Run, options: list[str], proble
 @pytest.mark.parametrize("days", ["0", "61", "many"])
 def test_simulate_looks_at_most_sixty_days_ahead(run: Run, days: str) -> None:
     assert run("simulate", "--days", days).status == 2
+
+
+def test_spam_is_listed_and_made_a_lead_of(run: Run, engine: Engine, planner: Planner) -> None:
+    now = datetime.now(UTC)
+    caught = Suspicion.honeypot
+    taken = intake.receive(engine, planner.clinic, Kind.contact, ALICE, now=now, caught=caught)
+
+    listed = run("submissions", "spam").out
+    (shown,) = run("submissions", "spam", "--json").json
+    released = run("submissions", "release", taken.submission_id)
+
+    assert "Alice Ng  A field that people do not see was filled in." in listed
+    assert (shown["id"], shown["caught"]) == (str(taken.submission_id), "honeypot")
+    assert released.out == f"to be consumed: {taken.submission_id}\n"
+    assert run("submissions", "spam").out == ""
+    assert run("submissions", "release", taken.submission_id).status == 1

@@ -228,6 +228,81 @@ def test_a_number_may_be_texted_unless_a_reason_forbids_it(phone: str, reason: s
     assert may_be_texted(phone, countries={"US", "GB"}) == reason
 
 
+#: The islands, and the rest of +1 that is not the States: some bill what they are sent dearly.
+ELSEWHERE_IN_NORTH_AMERICA = {
+    "Anguilla": 264,
+    "Antigua": 268,
+    "Bahamas": 242,
+    "Barbados": 246,
+    "Bermuda": 441,
+    "British Virgin Islands": 284,
+    "Cayman Islands": 345,
+    "Dominica": 767,
+    "Dominican Republic": 809,
+    "Dominican Republic, later": 829,
+    "Dominican Republic, last": 849,
+    "Grenada": 473,
+    "Guam": 671,
+    "Jamaica": 876,
+    "Jamaica, later": 658,
+    "Montserrat": 664,
+    "Northern Mariana Islands": 670,
+    "Puerto Rico, later": 939,
+    "Saint Kitts": 869,
+    "Saint Lucia": 758,
+    "Saint Vincent": 784,
+    "American Samoa": 684,
+    "Sint Maarten": 721,
+    "Trinidad": 868,
+    "Turks and Caicos": 649,
+    "Virgin Islands": 340,
+    "Vancouver": 604,
+}
+
+
+@pytest.mark.parametrize("place", ELSEWHERE_IN_NORTH_AMERICA)
+def test_a_number_of_north_america_outside_the_states_is_not_texted(place: str) -> None:
+    area_code = ELSEWHERE_IN_NORTH_AMERICA[place]
+    numbers = [f"+1{area_code}{exchange}0123" for exchange in range(200, 1000)]
+    reasons = {may_be_texted(number, countries={"US"}) for number in numbers}
+
+    assert "country" in reasons
+    assert reasons <= {"country", "not_a_number"}
+
+
+@pytest.mark.parametrize("exchange", [f"{n}11" for n in range(2, 10)])
+def test_an_exchange_of_service_codes_is_not_texted(exchange: str) -> None:
+    assert may_be_texted(f"+1949{exchange}0123", countries={"US"}) in ("service", "not_a_number")
+
+
+@pytest.mark.parametrize(
+    ("phone", "reason"),
+    [
+        *((f"+1{code}2340100", "toll_free") for code in (800, 833, 844, 855, 866, 877, 888)),
+        ("+19002340100", "premium"),
+        ("+19499760123", "premium"),
+        ("+15002345678", "personal"),
+        ("+33884012345", "shared_cost"),
+        ("+41840123456", "shared_cost"),
+        ("+449012345678", "premium"),
+        ("+448442340100", "premium"),
+        ("+447640123456", "pager"),
+        ("+41740123456", "pager"),
+        ("+448001234567", "toll_free"),
+        ("+447012345678", "personal"),
+        ("+445512345678", "company"),
+        ("+49177991234567", "voicemail"),
+        ("+447912345678", None),
+        ("+19492530123", None),
+        ("+12122530123", None),
+    ],
+)
+def test_who_bills_the_sender_or_has_no_screen_is_not_texted(
+    phone: str, reason: str | None
+) -> None:
+    assert may_be_texted(phone, countries={"US", "GB", "FR", "CH", "DE"}) == reason
+
+
 @pytest.mark.parametrize(
     ("phone", "reason"),
     [

@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select, update
 
 from followup.clinic import Clinic, read_clinic
+from followup.clinic_limits import Limits
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.submission import Kind
+from followup.domain.suspicion import Suspicion
 from followup.services import intake, receiving, sending, settling, watching, working
 from followup.services.composing import Composer
 from followup.services.links import Links
@@ -80,6 +82,8 @@ class Desk:
         self.engine = engine
         self.provider = provider
         self.now = TUESDAY_TEN
+        #: Of what comes in; a test of them sets them.
+        self.limits: Limits | None = None
         #: How many messages a test has looked at.
         self.told_before = 0
         self.planner = planner()
@@ -99,17 +103,30 @@ class Desk:
         self.sender = replace(self.sender, planner=planner, composer=composer)
 
     def receive(
-        self, person: Mapping[str, Any], *, kind: Kind = Kind.contact, **fields: Any
+        self,
+        person: Mapping[str, Any],
+        *,
+        kind: Kind = Kind.contact,
+        evidence: Mapping[str, Any] | None = None,
+        caught: Suspicion | None = None,
+        **fields: Any,
     ) -> uuid.UUID:
         """Someone submits a form, who ticks the box unless `consent_sms` says otherwise."""
         payload = {"consent_sms": True, **person, **fields}
         received = intake.receive(
-            self.engine, clinic(), kind, payload, now=self.now, evidence={"address": "203.0.113.9"}
+            self.engine,
+            clinic(),
+            kind,
+            payload,
+            now=self.now,
+            evidence={"address": "203.0.113.9", **(evidence or {})},
+            caught=caught,
+            limits=self.limits,
         )
         return received.submission_id
 
     def consume(self) -> int:
-        return intake.consume(self.engine, self.planner, self.now)
+        return intake.consume(self.engine, self.planner, self.now, limits=self.limits)
 
     def submit(self, person: Mapping[str, Any], **fields: Any) -> Lead:
         """Someone submits a form, and it is consumed."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from followup.clinic import Caps
+from followup.clinic_limits import Caps
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
 
 from followup.errors import NotFound
-from followup.services.links import ACT_LIFE, Links
+from followup.services.links import ACT_LIFE, OPENING_LIFE, Links
 
 NEW, OLD, FOREIGN = ("new-" * 10, "old-" * 10, "foreign-" * 5)
 URL = "https://followup.example.com"
@@ -156,3 +156,40 @@ def test_twilio_reports_to_an_address_that_ends_with_the_delivery() -> None:
 
     assert address == f"{URL}/webhooks/twilio/status/{DELIVERY}"
     assert asks == "rc=3&rp=5xx,ct,rt"
+
+
+def test_each_token_opens_its_own_door_alone() -> None:
+    act, unsubscribe, opening = act_token(), unsubscribe_token(), LINKS.opening(DUE)
+
+    assert LINKS.read_opening(opening, DUE) is not None
+    for token in (act, unsubscribe):
+        assert LINKS.read_opening(token, DUE) is None
+    for token in (unsubscribe, opening):
+        with pytest.raises(NotFound):
+            LINKS.read_act(token, DUE)
+    for token in (act, opening):
+        with pytest.raises(NotFound):
+            LINKS.read_unsubscribe(token)
+
+
+@pytest.mark.parametrize(
+    ("now", "is_read"),
+    [
+        pytest.param(DUE, True, id="at once"),
+        pytest.param(DUE + OPENING_LIFE - SECOND, True, id="a second before its end"),
+        pytest.param(DUE + OPENING_LIFE, False, id="at its end"),
+        pytest.param(DUE - SECOND, False, id="before it was made"),
+    ],
+)
+def test_a_form_says_for_a_day_when_it_was_opened(now: datetime, is_read: bool) -> None:
+    opening = LINKS.read_opening(LINKS.opening(DUE), now)
+
+    assert (opening is not None) is is_read
+    assert opening is None or opening.opened_at == DUE
+
+
+def test_no_two_forms_have_the_same_opening_and_nobody_else_makes_one() -> None:
+    assert LINKS.opening(DUE) != LINKS.opening(DUE)
+    assert LINKS.read_opening(Links([FOREIGN], URL).opening(DUE), DUE) is None
+    assert LINKS.read_opening(_changed(LINKS.opening(DUE)), DUE) is None
+    assert LINKS.read_opening(Links([OLD], URL).opening(DUE), DUE) is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from followup.clinic import Retention
+from followup.clinic_limits import Retention
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Channel
 from followup.domain.consent import SuppressionReason

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, update
 
-from followup.clinic import Caps, Recipient, StaffRole
+from followup.clinic import Recipient, StaffRole
+from followup.clinic_limits import Caps
 from followup.domain.alarm import CALM, MOST_NAMED, SILENT_AFTER, AlarmKind
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status

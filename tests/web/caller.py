@@ -12,6 +12,7 @@ from httpx2 import Response
 from twilio.request_validator import RequestValidator
 
 from followup.bootstrap import Clock, Service
+from followup.clinic_limits import Limits
 from followup.config import Settings
 from followup.domain.cadence import Channel, Lane
 from followup.services import intake, sending, staffing
@@ -97,8 +98,9 @@ class Caller:
         submission_id: str = answer.json()["submission_id"]
         return submission_id
 
-    def consume(self) -> None:
-        while intake.consume(self.service.engine, self.service.planner, self.clock.now()):
+    def consume(self, limits: Limits | None = None) -> None:
+        engine, planner = self.service.engine, self.service.planner
+        while intake.consume(engine, planner, self.clock.now(), limits=limits):
             pass
 
     def send_due(self, *lanes: Lane) -> list[Outgoing]:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,6 +70,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     )
     # A clock that stands still.
     service = replace(open_service(settings), clock=Clock(NOW, time.time(), rate=0))
+    # Where no time passes, nobody could be slow enough.
+    unhurried = service.clinic.limits.model_copy(update={"minimum_fill_time": timedelta(0)})
+    clinic = service.clinic.model_copy(update={"limits": unhurried})
+    service = replace(service, clinic=clinic)
     migrate(service.engine)
     app = create_app(service, Bell(lambda _lane: None))
     server = _Server(uvicorn.Config(app, ws="none", log_config=None))

@@ -47,6 +47,12 @@ STAFF = {
     ("POST", "/admin/leads/{lead_id}/snooze"),
     ("POST", "/admin/leads/{lead_id}/reopen"),
     ("POST", "/admin/leads/{lead_id}/opt-out"),
+    ("POST", "/admin/leads/{lead_id}/release"),
+    ("POST", "/admin/leads/{lead_id}/reject"),
+    ("POST", "/admin/held/release"),
+    ("POST", "/admin/held/reject"),
+    ("GET", "/admin/submissions/spam"),
+    ("POST", "/admin/submissions/{submission_id}/release"),
     ("GET", "/admin/stats"),
     ("GET", "/admin/submissions/problems"),
 }
@@ -115,7 +121,7 @@ def test_the_description_names_every_route_and_who_may_call_it(api: Caller) -> N
 
 @pytest.mark.parametrize(("method", "path"), sorted(STAFF))
 def test_every_route_of_staff_is_closed_to_the_public(api: Caller, method: str, path: str) -> None:
-    answer = api.http.request(method, path.format(lead_id=uuid.uuid4()))
+    answer = api.http.request(method, path.format(lead_id=uuid.uuid4(), submission_id=uuid.uuid4()))
 
     assert answer.status_code == 401
 

@@ -238,6 +238,18 @@ class SendCount(Base):
     count: Mapped[int] = mapped_column(Integer)
 
 
+class IntakeCount(Base):
+    """How many submissions with one likeness came in a window of time."""
+
+    __tablename__ = "intake_counts"
+
+    #: A keyed hash: neither address nor number is kept for being counted.
+    likeness: Mapped[str] = mapped_column(String(64), primary_key=True)
+    #: When the window began.
+    window: Mapped[datetime] = mapped_column(primary_key=True, index=True)
+    count: Mapped[int] = mapped_column(Integer)
+
+
 class Heartbeat(Base):
     """When something that must never stop was last seen, by real time."""
 

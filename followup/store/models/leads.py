@@ -11,6 +11,7 @@ from followup.domain.cadence import Channel
 from followup.domain.consent import Act, SuppressionReason
 from followup.domain.lead import LeadStatus, Outcome, Role
 from followup.domain.submission import Kind
+from followup.domain.suspicion import Suspicion
 from followup.store.crypto import EncryptedJson, EncryptedText
 from followup.store.db import new_id
 from followup.store.models.base import Base
@@ -36,6 +37,12 @@ class Submission(Base):
             sqlite_where=text("status = 'problem'"),
             postgresql_where=text("status = 'problem'"),
         ),
+        Index(
+            "ix_submissions_spam",
+            "id",
+            sqlite_where=text("status = 'spam'"),
+            postgresql_where=text("status = 'spam'"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -57,6 +64,8 @@ class Submission(Base):
     failures: Mapped[int] = mapped_column(Integer, default=0)
     #: Why it could not be consumed; no personal data.
     problem: Mapped[str | None]
+    #: Why it was taken for spam at the door; stays when staff have released it.
+    caught: Mapped[Suspicion | None] = mapped_column(Word(Suspicion))
     consumed_at: Mapped[datetime | None]
     lead_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("leads.id"), index=True)
 
@@ -73,6 +82,14 @@ class Lead(Base):
             "id",
             sqlite_where=text("status = 'open'"),
             postgresql_where=text("status = 'open'"),
+        ),
+        # The reviewer's, and each look of the watch: what is held, and since when?
+        Index(
+            "ix_leads_held",
+            "created_at",
+            "id",
+            sqlite_where=text("status = 'held'"),
+            postgresql_where=text("status = 'held'"),
         ),
     )
 
@@ -109,6 +126,10 @@ class Lead(Base):
     episode: Mapped[int] = mapped_column(Integer, default=0)
     #: Reference of an open lead that may be the same person.
     possible_duplicate: Mapped[str | None] = mapped_column(String(12))
+    #: Why it was held; stays when staff have released it.
+    held_for: Mapped[Suspicion | None] = mapped_column(Word(Suspicion))
+    #: The captcha was not solved, so that no text is sent.
+    is_unproven: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class Consent(Base):
