@@ -24,6 +24,8 @@ from pydantic import (
 
 from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
+from followup.domain.plain import plain_words
+from followup.domain.risk import STARTER_WORDS, list_version
 from followup.domain.spoken import SPOKEN_LANGUAGES
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
 from followup.toml_file import Duration, key_path, problems_of, read_toml
@@ -142,6 +144,8 @@ class Form(_Table):
     consent_version: str
     #: The words next to the SMS box, by version and language.
     consent_texts: Mapping[str, Mapping[Language, Annotated[str, Field(min_length=40)]]]
+    #: Sources of submissions for which giving the number is consent to informational texts.
+    consent_by_number: frozenset[str] = frozenset()
 
 
 class StaffRole(StrEnum):
@@ -181,6 +185,23 @@ class Caps(_Table):
     service_per_hour: int = Field(default=5000, ge=1)
 
 
+def _says_something(text: str) -> str:
+    if not plain_words(text):
+        raise ValueError("expected a word, or several")
+    return text
+
+
+class Risk(_Table):
+    """Words after which staff are alerted at once; the clinic's clinician decides which."""
+
+    words: tuple[Annotated[Line, AfterValidator(_says_something)], ...] = STARTER_WORDS
+
+    @cached_property
+    def version(self) -> str:
+        """Of the list, to be kept with each match."""
+        return list_version(self.words)
+
+
 class Alarms(_Table):
     """When silence is suspicious."""
 
@@ -217,6 +238,7 @@ class Clinic(_Table):
     forms: Mapping[Literal["contact", "screening"], Form]
     caps: Caps = Caps()
     alarms: Alarms = Alarms()
+    risk: Risk = Risk()
 
     def site(self, site_id: str | None) -> Site:
         """The site of that id; the default one for None and for a site that we do not know."""
@@ -255,6 +277,11 @@ class Clinic(_Table):
         roles = {StaffRole.staff, StaffRole.manager} if escalated else {StaffRole.staff}
         return tuple(one for one in self.escalation if one.role in roles and one.serves(site))
 
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """The clinic's own: no text from them is a patient's."""
+        return frozenset({self.phone, *(site.phone for site in self.sites if site.phone)})
+
     @property
     def operators(self) -> tuple[Recipient, ...]:
         """Who hears of the service's own trouble: operators, else managers, else everybody."""
@@ -288,7 +315,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
     return {"sender_label": table["name"]} | table if "name" in table else table
 
 
-_TABLES = ("sites", "escalation", "forms", "caps", "alarms")
+_TABLES = ("sites", "escalation", "forms", "caps", "alarms", "risk")
 
 
 def _key(location: tuple[str | int, ...]) -> str:

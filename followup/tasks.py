@@ -17,7 +17,7 @@ from followup.config import read_settings
 from followup.domain.cadence import Lane
 from followup.errors import TransportError
 from followup.gate import Gate
-from followup.services import bouncing, intake, sending, settling, watching
+from followup.services import bouncing, heeding, intake, sending, settling, watching
 from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
@@ -50,6 +50,7 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
         "rescue what lost workers held": {"task": "followup.rescue", **seldom},
         "ask about unknown outcomes": {"task": "followup.settle", **seldom},
         "watch over all of it": {"task": "followup.watch", **seldom},
+        "heed texts that were left over": {"task": "followup.heed_left", **seldom},
         "ask about receipts that never came": {
             "task": "followup.reconcile",
             # By the clock, and not by an interval, which would begin anew with each start of beat.
@@ -148,6 +149,12 @@ def watch() -> None:
     )
 
 
+@app.task(name="followup.heed_left")
+def heed_left() -> None:
+    service = worker_service()
+    heeding.heed_left(service.engine, service.planner, service.now())
+
+
 @app.task(name="followup.reconcile")
 def reconcile() -> None:
     settling.reconcile(worker_sender(), worker_service().now())
@@ -161,7 +168,9 @@ def read_bounces() -> None:
     if mailbox is None:
         return
     try:
-        bouncing.read_bounces(service.engine, service.planner, mailbox, service.now())
+        bouncing.read_bounces(
+            service.engine, service.planner, service.links, mailbox, service.now()
+        )
     except TransportError as error:
         log.error("the bounces could not be read", problem=str(error))
 

@@ -1,9 +1,9 @@
 """A refusal in free words: "please take me off your list", "ya no me escriban", "wrong number".
 
 47 CFR 64.1200(a)(10): a reply counts "if a reasonable person would understand those words to have
-conveyed a request to revoke consent". A phrase counts as a clause of its own, never as a word inside
-a sentence: "don't stop", "can I stop by" and "make it stop" refuse nothing. In doubt it does not
-count, and a human reads it: any reply ends the reminders anyway.
+conveyed a request to revoke consent". A phrase counts as a clause of its own, never as a word
+inside a sentence: "don't stop", "can I stop by" and "make it stop" refuse nothing. In doubt it does
+not count, and a human reads it: any reply ends the reminders anyway.
 """
 
 import re
@@ -121,8 +121,9 @@ _ENGLISH = (
     r" (?:my )?(?:consent|permission)(?: .*)?",
     r"i (?:do not|dont|no longer|never|did not|didnt) (?:(?:give|gave) (?:you )?)?(?:my )?"
     r"(?:consent|permission|consented)(?: .*)?",
-    r"i (?:never|did not|didnt|do not|dont) (?:agreed?|sign(?:ed)? up|subscribed?|asked?) (?:to|for) "
-    rf"(?:get |receive |getting |receiving |being )?{_any('this', 'these', 'that', _THINGS)}",
+    r"i (?:never|did not|didnt|do not|dont) (?:agreed?|sign(?:ed)? up|subscribed?|asked?) "
+    r"(?:to|for) (?:get |receive |getting |receiving |being )?"
+    rf"{_any('this', 'these', 'that', _THINGS)}",
 )
 _SPANISH_THING = (
     _any("mensajes?", "textos?", "mensajitos", "sms", "recordatorios?", "avisos?", "notificaciones")
@@ -186,7 +187,7 @@ def _clause(*phrases: str) -> re.Pattern[str]:
 _REFUSAL = _clause(*_ENGLISH, *_SPANISH, *_BARE)
 
 _WRONG_NUMBER = _clause(
-    r"(?:you have |youve got |u have |you got |this is |its |i think |i think you have )*(?:the |a )?"
+    r"(?:you have |youve got |u have |you got |this is |its |i think )*(?:the |a )?"
     rf"wrong {_any('number', 'person', 'phone', 'num', 'guy')}",
     r"this (?:isnt|is not|aint|is no longer) (?:her|his|their|the right|that persons?|\w+s) "
     rf"{_any('number', 'phone', 'phone number', 'cell', 'cell phone')}",

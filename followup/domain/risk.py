@@ -1,8 +1,8 @@
 """Words after which a human must look at once. They judge nobody, and nothing is decided by them.
 
-A match raises the priority, alerts staff and sends one fixed text; it never sorts anybody out. Words
-are poor in both directions: "not suicidal" matches, and despair in other words does not, which is
-why every text is shown to a human.
+A match raises the priority, alerts staff and sends one fixed text; it never sorts anybody out.
+Words are poor in both directions: "not suicidal" matches, and despair in other words does not,
+which is why every text is shown to a human.
 """
 
 import hashlib

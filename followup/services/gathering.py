@@ -1,6 +1,6 @@
 """Reads, in a few queries a batch, the facts from which due deliveries are assessed."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Caps, Site
+from followup.clinic import Caps
 from followup.domain.address import may_be_texted, parse_phone
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.consent import permits
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
 from followup.domain.lead import LeadStatus
@@ -19,8 +21,8 @@ from followup.services.braking import Brake
 from followup.services.planning import Planner
 from followup.store import consents, deliveries
 from followup.store.db import lock_addresses
-from followup.store.models import Alarm, Delivery, Lead
-from followup.templates import ALARMS
+from followup.store.models import Alarm, Consent, Delivery, Lead, Reply
+from followup.templates import REPLIES
 
 
 class Gathering:
@@ -37,17 +39,32 @@ class Gathering:
         caps: Caps | None = None,
     ) -> None:
         self._planner = planner
+        self._now = now
         self._known = _Known(session, planner, rows, now)
         self._brake = Brake(session, rows, caps, now) if caps is not None else None
         self._reserved_allowed = reserved_allowed
 
-    def facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
+    def facts(self, row: Delivery, about: Lead | Alarm | Reply) -> Facts:
         capped_until = self._brake.capped_until(row) if self._brake else None
         if isinstance(about, Alarm):
             return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
-        site = self._planner.clinic.site(about.site)
-        facts = _facts(self._planner, self._known, row, about, site, self._reserved_allowed)
+        facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
         return replace(facts, capped_until=capped_until)
+
+    def evidence(self, row: Delivery, facts: Facts) -> dict[str, Any]:
+        """What is kept with a text that goes to a patient, beside the decision: why it might."""
+        if row.channel is not Channel.sms or row.audience is not Audience.patient:
+            return {"wording": row.wording}
+        consent = self._known.consent(row)
+        return {
+            "consent_id": str(consent.id) if consent else None,
+            "suppression_checked_at": self._now.isoformat(),
+            "local_time": {
+                zone.key: self._now.astimezone(zone).isoformat(timespec="minutes")
+                for zone in sorted(facts.zones, key=lambda zone: zone.key)
+            },
+            "wording": row.wording,
+        }
 
     def note_going(self, row: Delivery) -> None:
         """Of one batch, the first text that goes to a number is the only one."""
@@ -77,8 +94,8 @@ class _Known:
         first = [row for row in texts if row.lane is Lane.ack and row.audience is Audience.patient]
         # Two workers must not both find that a number had no first text yet.
         lock_addresses(session, [self._hashes[row.id][0] for row in first])
-        self._consented: Collection[str] = (
-            consents.list_consented(session, Channel.sms, numbers) if numbers else ()
+        self._consents: Mapping[str, Sequence[Consent]] = (
+            consents.list_consented(session, Channel.sms, numbers) if numbers else {}
         )
         self._texted = (
             deliveries.list_texted(session, numbers, now - FIRST_TEXT_EVERY) if numbers else set()
@@ -89,8 +106,11 @@ class _Known:
         found = next((forbidden[text] for text in self._hashes[row.id] if text in forbidden), None)
         return Reason(found.value) if found else None
 
-    def has_consent(self, row: Delivery) -> bool:
-        return any(text in self._consented for text in self._hashes[row.id])
+    def consent(self, row: Delivery, *, informational: bool = True) -> Consent | None:
+        """The latest that permits a text of that kind."""
+        found = (one for text in self._hashes[row.id] for one in self._consents.get(text, ()))
+        enough = (one for one in found if permits(one.act, informational=informational))
+        return max(enough, key=lambda one: one.occurred_at, default=None)
 
     def was_texted(self, row: Delivery) -> bool:
         return any(text in self._texted for text in self._hashes[row.id])
@@ -100,23 +120,31 @@ class _Known:
 
 
 def _facts(
-    planner: Planner, known: _Known, row: Delivery, lead: Lead, site: Site, reserved_allowed: bool
+    planner: Planner, known: _Known, row: Delivery, about: Lead | Reply, reserved_allowed: bool
 ) -> Facts:
-    step = planner.find_step(lead.cadence, row.step)
+    lead = about if isinstance(about, Lead) else None
+    site = planner.clinic.site(lead.site if lead else None)
+    step = planner.step_of(row, about)
     is_text = row.channel is Channel.sms
+    to_patient = row.audience is Audience.patient
+    is_ours = row.cadence == REPLIES
+    informational = step is None or step.informational
     return Facts(
         audience=row.audience,
         channel=row.channel,
         lane=row.lane,
         acknowledges=step is not None and step.acknowledges,
         expires_at=row.expires_at,
-        lead_status=lead.status,
-        snoozed_until=lead.snoozed_until,
+        lead_status=lead.status if lead else LeadStatus.open,
+        snoozed_until=lead.snoozed_until if lead else None,
         arrived_at=row.arrived_at,
         hours=site.business_hours,
         waits_for_opening=step is not None and row.channel in step.waits_for_opening,
-        suppressed=known.suppressed(row) if row.audience is Audience.patient else None,
-        has_consent=known.has_consent(row),
+        answer=Answer(row.step) if is_ours and to_patient else None,
+        invited=row.reply_id is not None,
+        whatever_status=is_ours and (row.reply_id is not None or not to_patient),
+        suppressed=known.suppressed(row) if to_patient else None,
+        has_consent=known.consent(row, informational=informational) is not None,
         not_textable=_not_textable(planner, row, lead, reserved_allowed) if is_text else None,
         was_texted=known.was_texted(row),
         zones=_zones(row.recipient, site.zone.key) if is_text else (),
@@ -126,7 +154,7 @@ def _facts(
 
 def _facts_of_alarm(planner: Planner, row: Delivery, alarm: Alarm, reserved_allowed: bool) -> Facts:
     """Staff hear of an alarm as of a lead that is open: whatever the caps, for it may say why."""
-    step = planner.find_step(ALARMS, row.step)
+    step = planner.step_of(row, alarm)
     is_text = row.channel is Channel.sms
     return Facts(
         audience=row.audience,
@@ -169,6 +197,9 @@ def noted(facts: Facts) -> dict[str, Any]:
     if facts.channel is Channel.sms and facts.audience is Audience.patient:
         kept["consent"] = facts.has_consent
         kept["zones"] = sorted(zone.key for zone in facts.zones)
+        kept["zones_from"] = "the number's prefix, and the site"
+    if facts.answer:
+        kept["answer"] = facts.answer.value
     if facts.suppressed:
         kept["suppressed"] = facts.suppressed.value
     if facts.not_textable:

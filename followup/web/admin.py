@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from followup.domain.cadence import Channel
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind
 from followup.services import reporting, searching, working
-from followup.store import leads, submissions
+from followup.store import leads, replies, submissions
 from followup.store.db import reading, transaction
 from followup.web.deps import ThePerson, TheService
 from followup.web.problems import describe
@@ -62,6 +63,19 @@ class AttemptBody(_Body):
     note: Note = None
 
 
+Channels = Annotated[frozenset[Channel], Field(min_length=1)]
+
+
+class OptOutBody(_Body):
+    note: Note = None
+    channels: Channels = frozenset(Channel)
+
+
+class OptInBody(_Body):
+    note: Annotated[str, Field(min_length=1, max_length=2000), _Storable]
+    channels: Channels
+
+
 class SnoozeBody(_Body):
     until: AwareDatetime
 
@@ -74,7 +88,7 @@ class ReopenBody(_Body):
     pass
 
 
-@router.get("/leads", summary="Leads, newest first")
+@router.get("/leads", summary="Leads: the urgent, then the newest, first")
 def list_leads(
     service: TheService, _person: ThePerson, filters: Annotated[Filters, Query()]
 ) -> dict[str, Any]:
@@ -186,15 +200,50 @@ def reopen(
     summary="The person asked not to be written to",
 )
 def opt_out(
-    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: OptOutBody | None = None
+) -> dict[str, Any]:
+    body = body or OptOutBody()
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = working.record_opt_out(
+            session,
+            service.planner,
+            lead_id,
+            by=person.name,
+            now=now,
+            note=body.note,
+            channels=body.channels,
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
+    "/leads/{lead_id}/opt-in",
+    responses=_ON_A_LEAD,
+    summary="The person told staff that we may write again",
+)
+def opt_in(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: OptInBody
 ) -> dict[str, Any]:
     now = service.now()
     with transaction(service.engine) as session:
-        note = body.note if body else None
-        lead = working.record_opt_out(
-            session, service.planner, lead_id, by=person.name, now=now, note=note
+        lead = working.record_opt_in(
+            session,
+            service.planner,
+            lead_id,
+            by=person.name,
+            now=now,
+            note=body.note,
+            channels=body.channels,
         )
         return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.get("/replies/unassigned", summary="Texts from numbers of no lead, newest first")
+def list_unassigned(service: TheService, _person: ThePerson) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        found = replies.list_unassigned(session)
+        return {"items": [reporting.show_reply(one) | {"from": one.sender} for one in found]}
 
 
 @router.get("/stats", summary="Waiting, overdue, time to first contact, deliveries")

@@ -41,7 +41,7 @@ INTENT = [
     *("I'm not interested, please stop texting me", "not interested. stop", "No thanks. Stop"),
     *("stop texting me i am not interested", "please stop texting me because I found a doctor"),
     *(
-        "Don’t text me. Call me instead.",
+        "Don\u2019t text me. Call me instead.",
         "do not text me but call me",
         "dont ever contact me again",
     ),

@@ -33,6 +33,7 @@ def test_a_lead_is_shown_with_the_fields_that_scripts_rely_on(desk: Desk) -> Non
         "id": str(lead.id),
         "reference": lead.reference,
         "status": "open",
+        "priority": "normal",
         "kind": "contact",
         "role": "patient",
         **ALICE,
@@ -90,6 +91,8 @@ def test_the_whole_lead_shows_what_came_in_was_agreed_sent_or_not_done_and_said(
     assert counts == {
         "submissions": 2,
         "consents": 2,
+        "suppressions": 0,
+        "risks": 0,
         "deliveries": len(rows),
         "decisions": 8,
         "next": 0,
@@ -97,7 +100,7 @@ def test_the_whole_lead_shows_what_came_in_was_agreed_sent_or_not_done_and_said(
         "replies": 1,
     }
     assert whole["submissions"][0]["fields"]["shoe_size"] == 38  # type: ignore[index]
-    assert whole["actions"][0]["cancelled"] == 4  # type: ignore[index]
+    assert whole["actions"][0]["cancelled"] == 5  # type: ignore[index]
     assert whole["status"] == "contacted"
 
 

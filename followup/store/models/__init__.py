@@ -17,6 +17,7 @@ from followup.store.models.leads import (
     Lead,
     Person,
     Reply,
+    RiskMatch,
     Submission,
     Suppression,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Person",
     "Receipt",
     "Reply",
+    "RiskMatch",
     "SendCount",
     "Submission",
     "Suppression",
