@@ -28,7 +28,7 @@ from followup.services.pausing import pause
 from followup.services.planning import Planner
 from followup.services.silencing import silence
 from followup.store import consents, deliveries, leads, ledger, replies
-from followup.store.db import transaction
+from followup.store.db import reading, transaction
 from followup.store.models import Delivery, Lead, Reply
 from followup.templates import REPLIES
 from followup.transports.base import Report
@@ -136,25 +136,25 @@ def receive_reply(engine: Engine, planner: Planner, text: Text, now: datetime) -
     An opt-out silences the number at once, for every lead that has it, whatever fails afterwards.
     Any text ends the reminders to whoever may have written it, on every channel.
     """
-    reading = read_with_provider(text.body, text.provider_meaning)
+    meant = read_with_provider(text.body, text.provider_meaning)
     if text.sender in planner.clinic.numbers | {text.recipient}:
         log.info("a text from our own number is no reply", provider_id=text.provider_id)
-        return reading
+        return meant
     try:
         with transaction(engine) as session:
-            reply_id = _keep(session, planner, text, reading, now).id
+            reply_id = _keep(session, planner, text, meant, now).id
     except IntegrityError:
         log.info("the provider delivered a text again", provider_id=text.provider_id)
-        with transaction(engine) as session:
+        with reading(engine) as session:
             known = replies.find_by_provider_id(session, text.provider_id)
         if known is None:
             raise
         reply_id = known.id
     try_to_heed(engine, planner, reply_id, now)
-    return reading
+    return meant
 
 
-def _keep(session: Session, planner: Planner, text: Text, reading: Reading, now: datetime) -> Reply:
+def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: datetime) -> Reply:
     hashes = planner.hashes_of(Channel.sms, text.sender)
     found = leads.list_by_address(session, hashes)
     owners = [lead for lead in found if lead.phone_hash in hashes]
@@ -170,15 +170,15 @@ def _keep(session: Session, planner: Planner, text: Text, reading: Reading, now:
         body=text.body,
         lead_id=lead.id if lead else None,
         received_at=now,
-        meaning=reading.meaning,
-        matched_by=reading.matched_by,
-        is_for_staff=reading.is_for_staff and not (is_staff and lead is None),
+        meaning=meant.meaning,
+        matched_by=meant.matched_by,
+        is_for_staff=meant.is_for_staff and not (is_staff and lead is None),
         is_answerable=not (text.is_answered or is_staff),
     )
-    if reading.meaning is Meaning.opt_out:
-        is_new = _silence(session, hashes, text, reading, now)
+    if meant.meaning is Meaning.opt_out:
+        is_new = _silence(session, hashes, text, meant, now)
         reply.is_answerable = reply.is_answerable and is_new
-    elif reading.meaning is Meaning.opt_in:
+    elif meant.meaning is Meaning.opt_in:
         _opt_in(session, hashes, lead, text, now)
     # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
     for _ in range(2):
@@ -187,13 +187,13 @@ def _keep(session: Session, planner: Planner, text: Text, reading: Reading, now:
 
 
 def _silence(
-    session: Session, hashes: Sequence[str], text: Text, reading: Reading, now: datetime
+    session: Session, hashes: Sequence[str], text: Text, meant: Reading, now: datetime
 ) -> bool:
     """Whether the number was not silent already."""
     reasons = [SuppressionReason.opted_out]
-    if reading.is_wrong_number:
+    if meant.is_wrong_number:
         reasons.append(SuppressionReason.wrong_number)
-    matched_by = reading.matched_by or MatchedBy.provider
+    matched_by = meant.matched_by or MatchedBy.provider
     is_new = [
         silence(
             session, Channel.sms, hashes, reason, now, evidence=text.body, matched_by=matched_by
@@ -234,19 +234,29 @@ def unsubscribe(
     delivery_id: uuid.UUID,
     now: datetime,
     matched_by: MatchedBy = MatchedBy.link,
+    *,
+    texts_too: bool = False,
 ) -> bool:
-    """Forbid the mail address that the delivery went to. False when there is no such delivery."""
+    """Forbid the mail address that the delivery went to, and with `texts_too` its lead's number.
+
+    False when there is no such delivery.
+    """
     with transaction(engine) as session:
         row = deliveries.find_delivery(session, delivery_id)
         if row is None or row.audience is not Audience.patient:
             return False
-        silence(
-            session,
-            row.channel,
-            [row.recipient_hash],
-            SuppressionReason.unsubscribed,
-            now,
-            evidence=None,
-            matched_by=matched_by,
-        )
+        lead = leads.find_lead(session, row.lead_id) if row.lead_id and texts_too else None
+        addresses = {row.channel: row.recipient_hash}
+        if lead is not None and lead.phone_hash is not None:
+            addresses[Channel.sms] = lead.phone_hash
+        for channel, digits in addresses.items():
+            silence(
+                session,
+                channel,
+                [digits],
+                SuppressionReason.unsubscribed,
+                now,
+                evidence=None,
+                matched_by=matched_by,
+            )
         return True

@@ -135,8 +135,11 @@ def _unknown_cadences(
         if name not in cadences and not path.exists():
             yield Problem(path, None, f"is missing; {_MEANT_FOR[name]}")
         for step in steps:
-            if name in cadences and cadences[name].find_step(step) is None:
+            found = cadences[name].find_step(step) if name in cadences else None
+            if name in cadences and found is None:
                 yield Problem(path, None, f"expected a step {str(step)!r}")
+            if found is not None and (wrong := _wrongly_told(found, isinstance(step, Answer))):
+                yield Problem(path, None, f"step {step}: expected {wrong}")
     for cadence in cadences.values():
         path = folder / cadence.name / _CADENCE_FILE
         for step in cadence.steps:
@@ -147,6 +150,14 @@ def _unknown_cadences(
         path = folder / form.cadence / _CADENCE_FILE
         if form.cadence not in cadences and not path.exists():
             yield Problem(path, None, f"is missing; clinic.toml names it: forms.{kind}.cadence")
+
+
+def _wrongly_told(step: Step, is_answer: bool) -> str | None:
+    """An answer goes where the text came from; all else of ours is for staff."""
+    if not is_answer:
+        return None if step.audience is Audience.staff else "audience = 'staff'"
+    is_right = step.audience is Audience.patient and step.every_channel == (Channel.sms,)
+    return None if is_right else "audience = 'patient' and channels = ['sms']"
 
 
 _MEANT_FOR = {

@@ -21,7 +21,7 @@ LOOKED_AT, REPORT_LIMIT = 500, 256 * 1024
 
 _REPORT = re.compile(rb"content-type:\s*multipart/report\b", re.IGNORECASE)
 #: What our List-Unsubscribe asks mail programs to write.
-_FAREWELL = re.compile(rb"^subject:.*\bunsubscribe\s", re.IGNORECASE | re.MULTILINE)
+_FAREWELL = re.compile(rb"^subject:.*\bunsubscribe +\S", re.IGNORECASE | re.MULTILINE)
 #: RFC 3834: what a machine sends by itself triggers nothing.
 _AUTOMATIC = re.compile(rb"^auto-submitted:\s*(?!no\b)", re.IGNORECASE | re.MULTILINE)
 

@@ -11,6 +11,9 @@ ACK_TEXT = "contact/acknowledgement.sms.en.txt"
 ACK_MAIL = "contact/acknowledgement.email.en.md"
 LATER_TEXT = "contact/not-forgotten.sms.en.txt"
 REFERRER_TEXT = "contact/acknowledgement.sms.en.referrer.txt"
+STOPPED_TEXT = "replies/opted-out.sms.en.txt"
+HELP_TEXT = "replies/help.sms.en.txt"
+CRISIS_TEXT = "replies/crisis.sms.en.txt"
 ALERT_TEXT = "contact/alert.sms.en.txt"
 ALERT_MAIL = "contact/alert.email.en.md"
 FOOTER = "footer.en.md"
@@ -32,6 +35,12 @@ def test_the_shipped_wording_breaks_no_rule(shipped: Path, shipped_clinic: Clini
         pytest.param(ALERT_TEXT, "{{ sender_label }}: ", "", "expected the clinic's name",
                      id="unnamed sender to staff"),
         pytest.param(ACK_TEXT, "STOP to opt out", "", "expected how to opt out", id="no STOP"),
+        pytest.param(STOPPED_TEXT, "{{ sender_label }}: ", "", "expected the clinic's name",
+                     id="unnamed sender of a confirmation"),
+        pytest.param(HELP_TEXT, "Call/text 988", "Call us", "expected 988", id="no 988 in HELP"),
+        pytest.param(CRISIS_TEXT, "988", "us", "expected 988", id="no 988 in a crisis"),
+        pytest.param(HELP_TEXT, "{{ clinic_phone }}", "us", "expected the number to call",
+                     id="no phone in HELP"),
         pytest.param(ACK_TEXT, "HELP for help", "", "expected how to get help", id="no HELP"),
         pytest.param(ACK_TEXT, "Msg & data rates may apply.", "", "expected the word about fees",
                      id="no fees"),

@@ -13,7 +13,11 @@ from followup.store.db import transaction
 from tests.web.caller import Caller, faults
 
 NOBODY = uuid.UUID(int=7)
-BODIES = {"search": {"q": "Alice"}, "snooze": {"until": "2026-11-24T17:00:00Z"}}
+BODIES = {
+    "search": {"q": "Alice"},
+    "snooze": {"until": "2026-11-24T17:00:00Z"},
+    "opt-in": {"note": "asked for it", "channels": ["sms"]},
+}
 
 
 def test_contacted_ends_what_is_planned_and_says_what_is_in_flight(
@@ -112,7 +116,7 @@ def test_acting_on_no_lead_is_not_found(
         ("snooze", {"until": "0001-01-01T00:00:00+12:00"}, "until"),
         ("reopen", {"x": 1}, "x"),
         ("opt-out", {"note": []}, "note"),
-        ("opt-out", {"channels": ["fax"]}, "channels"),
+        ("opt-out", {"channels": ["fax"]}, "channels.0"),
         ("opt-out", {"channels": []}, "channels"),
         ("opt-in", {"channels": ["sms"]}, "note"),
         ("opt-in", {"channels": ["sms"], "note": ""}, "note"),

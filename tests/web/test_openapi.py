@@ -47,6 +47,8 @@ STAFF = {
     ("POST", "/admin/leads/{lead_id}/snooze"),
     ("POST", "/admin/leads/{lead_id}/reopen"),
     ("POST", "/admin/leads/{lead_id}/opt-out"),
+    ("POST", "/admin/leads/{lead_id}/opt-in"),
+    ("GET", "/admin/replies/unassigned"),
     ("GET", "/admin/stats"),
     ("GET", "/admin/submissions/problems"),
 }

@@ -26,10 +26,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_risk_matches"),
     )
     op.create_index("ix_risk_matches_lead_id", "risk_matches", ["lead_id"])
-    with op.batch_alter_table("leads") as table:
-        table.add_column(
-            sa.Column("priority", sa.String(length=32), nullable=False, server_default="normal")
-        )
+    op.add_column(
+        "leads",
+        sa.Column("priority", sa.String(length=32), nullable=False, server_default="normal"),
+    )
     with op.batch_alter_table("suppressions") as table:
         table.add_column(sa.Column("matched_by", sa.String(length=32), nullable=True))
         table.add_column(sa.Column("confirmed_at", UtcDateTime(), nullable=True))
@@ -67,6 +67,6 @@ def downgrade() -> None:
     with op.batch_alter_table("suppressions") as table:
         table.drop_column("confirmed_at")
         table.drop_column("matched_by")
-    with op.batch_alter_table("leads") as table:
-        table.drop_column("priority")
+    # Not by copying the table, to which others refer: SQLite 3.35 and later can do it in place.
+    op.drop_column("leads", "priority")
     op.drop_table("risk_matches")
