@@ -152,6 +152,7 @@ def test_late_is_not_sent(
     "reason", [Reason.opted_out, Reason.unsubscribed, Reason.unreachable, Reason.asked_staff]
 )
 def test_a_suppressed_address_is_not_written_to(kind: dict[str, Any], reason: Reason) -> None:
+    """Cases 53 and 64: whatever kind of message it is."""
     assert judged(kind, suppressed=reason) == Skip(reason)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import SENTENCES, Reason, Status
 from followup.services import intake, reporting, working
 from followup.store import submissions
@@ -217,6 +217,20 @@ def test_a_single_time_to_contact_is_its_own_percentile(desk: Desk) -> None:
     desk.mark(lead)
 
     assert stats(desk)["seconds_to_contact"] == {"median": 600, "p90": 600}
+
+
+def test_what_was_not_sent_to_a_silent_number_is_not_counted_as_sent(desk: Desk) -> None:
+    """Case 61."""
+    desk.mark(desk.submit(ALICE))
+    desk.reply(ALICE["phone"], "opt out")
+    desk.submit(ALICE)
+    desk.send(Lane.ack)
+
+    by_status = stats(desk)["deliveries"]
+    assert isinstance(by_status, dict)
+    # The confirmation alone went; what was planned was cancelled or skipped.
+    assert by_status["sms"]["accepted"] == len(desk.provider.to(ALICE["phone"])) == 1
+    assert by_status["sms"]["skipped"] == 1
 
 
 def test_the_statistics_cover_thirty_days(desk: Desk) -> None:

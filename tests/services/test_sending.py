@@ -193,6 +193,7 @@ def test_a_retry_goes_when_it_is_due_and_waits_longer_each_time(desk: Desk) -> N
 def test_a_refusal_of_the_number_silences_it(
     desk: Desk, code: str, suppress: SuppressionReason | None
 ) -> None:
+    """Case 58, in the API's answer."""
     send_with(desk, PermanentFailure("refused", code, suppress=suppress))
 
     with reading(desk.engine) as session:
