@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 
@@ -99,7 +100,12 @@ def make_sender(service: Service) -> Sender:
         engine=service.engine,
         planner=service.planner,
         composer=Composer(
-            service.planner, service.templates, service.links, settings.email_from or ""
+            service.planner,
+            service.templates,
+            service.links,
+            settings.email_from or "",
+            # Bounces arrive at the sender's own address, and so may farewells.
+            parseaddr(settings.email_from or "")[1] if settings.bounces_url else None,
         ),
         transports=make_transports(service),
         threads={

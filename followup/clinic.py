@@ -23,6 +23,8 @@ from pydantic import (
 from followup.clinic_limits import Alarms, Caps, Embedding, Limits, Retention, origin_of
 from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
+from followup.domain.plain import plain_words
+from followup.domain.risk import STARTER_WORDS, list_version
 from followup.domain.spoken import SPOKEN_LANGUAGES
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
 from followup.quiet_hours import QuietHours
@@ -127,6 +129,8 @@ class Form(Table):
     consent_version: str
     #: The words next to the SMS box, by version and language.
     consent_texts: Mapping[str, Mapping[Language, Annotated[str, Field(min_length=40)]]]
+    #: Sources of submissions for which giving the number is consent to informational texts.
+    consent_by_number: frozenset[str] = frozenset()
 
 
 class StaffRole(StrEnum):
@@ -151,6 +155,23 @@ class Recipient(Table):
     @property
     def is_reachable(self) -> bool:
         return self.email is not None or self.phone is not None
+
+
+def _says_something(text: str) -> str:
+    if not plain_words(text):
+        raise ValueError("expected a word, or several")
+    return text
+
+
+class Risk(Table):
+    """Words after which staff are alerted at once; the clinic's clinician decides which."""
+
+    words: tuple[Annotated[Line, AfterValidator(_says_something)], ...] = STARTER_WORDS
+
+    @cached_property
+    def version(self) -> str:
+        """Of the list, to be kept with each match."""
+        return list_version(self.words)
 
 
 class Clinic(Table):
@@ -186,6 +207,7 @@ class Clinic(Table):
     retention: Retention = Retention()
     limits: Limits = Limits()
     embedding: Embedding = Embedding()
+    risk: Risk = Risk()
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -231,6 +253,11 @@ class Clinic(Table):
         roles = {StaffRole.staff, StaffRole.manager} if escalated else {StaffRole.staff}
         return tuple(one for one in self.escalation if one.role in roles and one.serves(site))
 
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """The clinic's own: no text from them is a patient's."""
+        return frozenset({self.phone, *(site.phone for site in self.sites if site.phone)})
+
     @property
     def operators(self) -> tuple[Recipient, ...]:
         """Who hears of the service's own trouble: operators, else managers, else everybody."""
@@ -266,7 +293,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
 
 _TABLES = (
     *("sites", "escalation", "forms", "text_hours", "caps", "alarms"),
-    *("retention", "limits", "embedding"),
+    *("retention", "limits", "embedding", "risk"),
 )
 
 

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     twilio_from: str | None = Field(None, description="Sending number, or a messaging service")
     twilio_api_url: str | None = Field(None, description="A simulator's address, for tests")
     only_to: Listed = Field((), description="Emails and phones to which alone anything is sent")
+    twilio_stop_filter: Literal["on", "off"] = Field(
+        "on", description="off where Twilio leaves STOP, START and HELP to us (Message Redaction)"
+    )
     sendgrid_webhook_key: str | None = Field(None, description="Verification key of its webhook")
     mailgun_signing_key: SecretStr | None = Field(None, description="HTTP webhook signing key")
     postmark_webhook_token: SecretStr | None = Field(None, description="Password of its webhook")

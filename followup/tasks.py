@@ -23,6 +23,7 @@ from followup.services import (
     auditing,
     bouncing,
     erasing,
+    heeding,
     intake,
     pruning,
     sending,
@@ -61,6 +62,7 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
         "rescue what lost workers held": {"task": "followup.rescue", **seldom},
         "ask about unknown outcomes": {"task": "followup.settle", **seldom},
         "watch over all of it": {"task": "followup.watch", **seldom},
+        "heed texts that were left over": {"task": "followup.heed_left", **seldom},
         "seal the audit trail": {
             "task": "followup.seal",
             "schedule": 5.0,
@@ -184,6 +186,12 @@ def watch() -> None:
     )
 
 
+@app.task(name="followup.heed_left")
+def heed_left() -> None:
+    service = worker_service()
+    heeding.heed_left(service.engine, service.planner, service.now())
+
+
 @app.task(name="followup.seal")
 def seal() -> None:
     service = worker_service()
@@ -223,7 +231,9 @@ def read_bounces() -> None:
     if mailbox is None:
         return
     try:
-        bouncing.read_bounces(service.engine, service.planner, mailbox, service.now())
+        bouncing.read_bounces(
+            service.engine, service.planner, service.links, mailbox, service.now()
+        )
     except TransportError as error:
         log.error("the bounces could not be read", problem=str(error))
 

@@ -7,6 +7,7 @@ import pytest
 
 from followup.clinic import Clinic, Recipient, StaffRole, read_clinic, readable_phone
 from followup.clinic_limits import Caps, Limits
+from followup.domain.risk import STARTER_WORDS
 from followup.errors import Invalid, Misconfigured, NotFound
 
 SHIPPED = Path(__file__).parents[1] / "clinic.toml"
@@ -434,3 +435,33 @@ def test_the_shipped_files_example_of_text_hours_is_valid(tmp_path: Path) -> Non
     path.write_text(f"{text[:start]}{table}\n{text[end:]}", encoding="utf-8")
 
     assert _text_hours(read_clinic(path), BIRMINGHAM)[1] == 3
+
+
+def test_the_shipped_list_of_risk_words_is_the_one_that_holds_without_a_list(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    start, end = text.index("[risk]"), text.index("[alarms]")
+    without = tmp_path / "clinic.toml"
+    without.write_text(text[:start] + text[end:], encoding="utf-8")
+
+    assert clinic.risk.words == STARTER_WORDS == read_clinic(without).risk.words
+
+
+def test_a_risk_word_without_letters_is_named(tmp_path: Path) -> None:
+    assert "clinic.toml: risk.words[1]: expected a word" in _refusal(tmp_path, '"suicide"', '"…!"')
+
+
+def test_no_source_s_numbers_are_consent_unless_the_clinic_says_so(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    said = tmp_path / "clinic.toml"
+    text = SHIPPED.read_text(encoding="utf-8")
+    said.write_text(text.replace("# consent_by_number", "consent_by_number", 1), encoding="utf-8")
+
+    assert {form.consent_by_number for form in clinic.forms.values()} == {frozenset()}
+    assert read_clinic(said).get_form("contact").consent_by_number == {"api"}
+
+
+def test_the_clinic_s_own_numbers_are_known(clinic: Clinic) -> None:
+    assert clinic.numbers == {"+19495550100"}

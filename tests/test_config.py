@@ -110,6 +110,7 @@ WRONG = {
     "CLOCK_RATE": ["fast", "0", "-1", "nan", "inf", "100001"],
     "LOG_FORMAT": ["xml", "JSON"],
     "LIMITS": ["none", "OFF"],
+    "TWILIO_STOP_FILTER": ["none", "OFF"],
     "PORT": ["http", "-1", "65536"],
     "SANDBOX_PORT": ["http", "65536"],
     "SANDBOX_SMTP_PORT": ["smtp", "-1"],

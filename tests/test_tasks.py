@@ -52,6 +52,7 @@ def test_beat_rings_every_lane_and_the_intake_each_second_and_the_upkeep_at_time
         ("followup.rescue", "upkeep", "15.0"),
         ("followup.settle", "upkeep", "15.0"),
         ("followup.watch", "upkeep", "15.0"),
+        ("followup.heed_left", "upkeep", "15.0"),
         ("followup.reconcile", "upkeep", str(crontab(minute="17"))),
         ("followup.finish_erasures", "upkeep", str(crontab(minute="37"))),
         ("followup.prune", "upkeep", str(crontab(hour="9", minute="47"))),

@@ -16,7 +16,8 @@ from followup.cli.opening import (
     who,
 )
 from followup.domain.audit import Door
-from followup.domain.lead import LeadStatus, Outcome
+from followup.domain.cadence import Channel
+from followup.domain.lead import LeadStatus, Outcome, Priority
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, Invalid
 from followup.services import explaining, reporting, reviewing, working
@@ -28,6 +29,9 @@ app = typer.Typer(help="Look at leads, and mark what was done.", no_args_is_help
 
 Which = Annotated[str, typer.Argument(help="The lead's reference, such as K7Q4, or its id")]
 By = Annotated[str | None, typer.Option("--by", help="Who did it; you, by default")]
+Channels = Annotated[
+    list[Channel] | None, typer.Option(help="sms or email, again for both; both by default")
+]
 Note = Annotated[str | None, typer.Option(help="Kept with the lead")]
 
 
@@ -37,7 +41,7 @@ def list_leads(
     overdue: Annotated[bool, typer.Option("--overdue", help="Only past the promise")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Leads, newest first."""
+    """Leads: the urgent first, then the newest."""
     service = open_store()
     with reading(service.engine) as session:
         page, _ = reporting.list_page(
@@ -57,6 +61,7 @@ def list_leads(
 
 def _line(lead: dict[str, Any], service: Service) -> str:
     late = "  OVERDUE" if lead["overdue"] else ""
+    late += "  URGENT" if lead["priority"] == Priority.urgent else ""
     came = local(lead["created_at"], service, lead["site"])
     return (
         f"{lead['reference']:<6}{lead['status']:<11}{lead['kind']:<11}{came}  {lead['name']}{late}"
@@ -75,7 +80,17 @@ def show(which: Which, as_json: AsJson = False) -> None:
         print_json(lead)
         return
     typer.echo(_line(lead, service))
-    for name in ("id", "email", "phone", "role", "language", "site", "contacted_by", "outcome"):
+    for name in (
+        "id",
+        "priority",
+        "email",
+        "phone",
+        "role",
+        "language",
+        "site",
+        "contacted_by",
+        "outcome",
+    ):
         if lead[name]:
             typer.echo(f"  {name}: {lead[name]}")
     for one in (score for came in lead["submissions"] for score in came["scores"]):
@@ -236,6 +251,51 @@ def reopen(which: Which, by: By = None) -> None:
             door=Door.command_line,
         )
     typer.echo(f"{lead.reference} is open again")
+
+
+@app.command("opt-out")
+def opt_out(which: Which, channel: Channels = None, by: By = None, note: Note = None) -> None:
+    """The person asked not to be written to: silence at once, for every lead that shares it."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        lead = working.record_opt_out(
+            session,
+            service.planner,
+            find_lead(session, which).id,
+            by=by or who(),
+            now=service.now(),
+            note=note,
+            channels=channel or list(Channel),
+            door=Door.command_line,
+        )
+    typer.echo(f"{lead.reference}: {_channels(channel)} to this person is over")
+
+
+@app.command("opt-in")
+def opt_in(
+    which: Which,
+    note: Annotated[str, typer.Option(help="What the person agreed to: when, where, which words")],
+    channel: Channels = None,
+    by: By = None,
+) -> None:
+    """The person told us that we may write again; a ticked box alone never lifts a refusal."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        lead = working.record_opt_in(
+            session,
+            service.planner,
+            find_lead(session, which).id,
+            by=by or who(),
+            now=service.now(),
+            note=note,
+            channels=channel or list(Channel),
+            door=Door.command_line,
+        )
+    typer.echo(f"{lead.reference}: {_channels(channel)} to this person may go again")
+
+
+def _channels(chosen: list[Channel] | None) -> str:
+    return " and ".join(one.value for one in chosen or Channel)
 
 
 HeldLead = Annotated[str | None, typer.Argument(help="The lead's reference or id; or --all")]

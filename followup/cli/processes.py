@@ -308,7 +308,7 @@ def _examine_proxies(settings: Settings) -> tuple[str, bool, str]:
 def _examine_mailbox(mailbox: Mailbox) -> tuple[str, bool, str]:
     try:
         with mailbox.open() as conversation:
-            unread = len(conversation.unread_reports())
+            unread = len(conversation.unread_for_us())
     except FollowupError as error:
         return "bounces", False, f"{PREFIX}BOUNCES_URL: {error}"
     return "bounces", True, f"{unread} to be read"

@@ -59,11 +59,17 @@ class Step:
     fallback: tuple[Channel, ...] = ()
     #: Says that the submission arrived (RFC 3834 `auto-replied`), rather than reminding of it.
     acknowledges: bool = False
+    #: Speaks of the person's own request alone; what promotes needs consent in words.
+    informational: bool = True
 
     @property
     def every_channel(self) -> tuple[Channel, ...]:
         """Those on which its message may go at all."""
         return (*self.channels, *self.fallback)
+
+    def escalates(self, occurrence: int) -> bool:
+        """Whether the manager hears that occurrence too."""
+        return self.escalate_from is not None and occurrence >= self.escalate_from
 
     @property
     def repeats(self) -> bool:

@@ -115,6 +115,8 @@ class Reason(StrEnum):
     complained = "complained"
     unreachable = "unreachable"
     asked_staff = "asked_staff"
+    wrong_number = "wrong_number"
+    replied = "replied"
     not_textable = "not_textable"
     already_texted = "already_texted"
     quiet_hours = "quiet_hours"
@@ -150,6 +152,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.complained: "This person reported a mail of ours as spam.",
     Reason.unreachable: "The provider says that this address cannot be reached.",
     Reason.asked_staff: "The person asked staff not to be written to.",
+    Reason.wrong_number: "Whoever has this number is not the person who gave it.",
+    Reason.replied: "The person wrote back; a human answers from here.",
     Reason.not_textable: "This number cannot or must not be texted.",
     Reason.already_texted: "This number had its one automated first text within 30 days.",
     Reason.quiet_hours: "It is outside the hours in which this person may be texted.",

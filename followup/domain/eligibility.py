@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from followup.domain.answer import DESPITE_SUPPRESSION, Answer
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.hours import BusinessHours, TextWindow, next_allowed
@@ -47,6 +48,12 @@ class Facts:
     waits_for_opening: bool = False
     #: False where only some recipients may be written to, and this is none of them.
     is_listed: bool = True
+    #: Which fixed answer it is; None for the messages of a lead's own cadence.
+    answer: Answer | None = None
+    #: It answers a text of the person's own, which is the invitation to do so.
+    invited: bool = False
+    #: It is owed although the lead was contacted, closed or held: somebody wrote, or is in danger.
+    whatever_status: bool = False
     #: Reason why the address is suppressed on this channel.
     suppressed: Reason | None = None
     has_consent: bool = False
@@ -108,17 +115,19 @@ def assess(facts: Facts, now: datetime) -> Verdict:
 
 
 def _no_longer_owed(facts: Facts) -> Skip | None:
+    if facts.has_left:
+        return Skip(Reason.staff_left, Status.cancelled)
+    if facts.whatever_status:
+        return None
     if facts.lead_status is LeadStatus.contacted or facts.is_of_old:
         return Skip(Reason.contacted, Status.cancelled)
     if facts.lead_status is LeadStatus.closed:
         return Skip(Reason.closed, Status.cancelled)
-    if facts.has_left:
-        return Skip(Reason.staff_left, Status.cancelled)
     return None
 
 
 def _put_off(facts: Facts, now: datetime) -> Wait | None:
-    if facts.lead_status is LeadStatus.held:
+    if facts.lead_status is LeadStatus.held and not facts.whatever_status:
         return Wait(now + timedelta(minutes=5), Reason.held)
     is_reminder = facts.audience is Audience.staff and facts.lane is Lane.reminder
     if is_reminder and facts.snoozed_until is not None and facts.snoozed_until > now:
@@ -135,7 +144,7 @@ def _too_late(facts: Facts, now: datetime) -> Skip | None:
 def _unwelcome(facts: Facts) -> Skip | None:
     if not facts.is_listed:
         return Skip(Reason.not_listed)
-    if facts.suppressed is not None:
+    if facts.suppressed is not None and facts.answer not in DESPITE_SUPPRESSION:
         return Skip(facts.suppressed)
     if facts.channel is not Channel.sms:
         return None
@@ -143,7 +152,7 @@ def _unwelcome(facts: Facts) -> Skip | None:
         return Skip(Reason.not_textable)
     if facts.audience is Audience.staff:
         return None
-    if not facts.has_consent:
+    if not facts.has_consent and not facts.invited:
         return Skip(Reason.no_consent)
     if facts.acknowledges and facts.was_texted:
         return Skip(Reason.already_texted)
@@ -189,5 +198,8 @@ def _wait_for_opening(facts: Facts, now: datetime) -> Wait:
 
 
 def _goes_at_once(facts: Facts, now: datetime) -> bool:
+    """An answer follows what the person has just sent, and lives for minutes only."""
+    if facts.answer is not None:
+        return True
     is_fresh = now - facts.arrived_at <= AT_ONCE
     return facts.acknowledges and facts.ack_sms_in_quiet_hours and is_fresh

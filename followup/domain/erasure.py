@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from followup.domain.consent import Reading, read_reply
+from followup.domain.consent import MatchedBy, Meaning, read_reply
 
 #: Of the evidence beside a consent, what says where it was given; all else says by whom.
 _ADDRESSES_OF_PAGES = frozenset({"source_url", "referrer"})
@@ -51,7 +51,9 @@ def strip_words(words: str | None, hash_text: Hash) -> str | None:
     if not words or _is_hashed(words) or _CODE.fullmatch(words):
         return words
     is_signed = len(words.strip().splitlines()) > 1
-    if read_reply(words) is not Reading.none and not is_signed:
+    reading = read_reply(words)
+    says_no_more = reading.matched_by is MatchedBy.per_se or reading.meaning is Meaning.opt_in
+    if says_no_more and not is_signed:
         return words
     return f"hash:{hash_text(words)}"
 

@@ -23,6 +23,12 @@ class LeadStatus(StrEnum):
 WAITING = frozenset({LeadStatus.open, LeadStatus.held})
 
 
+class Priority(StrEnum):
+    normal = "normal"
+    #: Somebody may be in danger: first in every list until staff reach the person.
+    urgent = "urgent"
+
+
 class Role(StrEnum):
     patient = "patient"
     #: A clinician who wrote on behalf of a patient.
@@ -83,6 +89,11 @@ def name_key(name: str) -> str:
 def new_reference(choose: Callable[[Sequence[str]], str], pairs: int = 2) -> str:
     """A random code such as `K7Q4`: a letter and a digit, `pairs` times over."""
     return "".join(choose(REFERENCE_LETTERS) + choose(REFERENCE_DIGITS) for _ in range(pairs))
+
+
+def is_urgent(priority: Priority, status: LeadStatus) -> bool:
+    """Whether somebody may be in danger, and staff have not reached the person since."""
+    return priority is Priority.urgent and status in WAITING
 
 
 def is_overdue(

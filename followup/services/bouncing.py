@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
@@ -10,11 +11,14 @@ from sqlalchemy.orm import Session
 
 from followup.domain.address import normal_email
 from followup.domain.cadence import Audience, Channel
-from followup.domain.consent import SuppressionReason
-from followup.domain.delivery import Reason, Status
-from followup.errors import Invalid
+from followup.domain.consent import MatchedBy, SuppressionReason
+from followup.domain.delivery import Status
+from followup.errors import Invalid, NotFound
+from followup.services import receiving
+from followup.services.links import Links
 from followup.services.planning import Planner
 from followup.services.receiving import apply_report
+from followup.services.silencing import silence
 from followup.store import consents, deliveries, replies
 from followup.store.db import transaction
 from followup.store.models import Delivery
@@ -32,8 +36,8 @@ RUN = timedelta(seconds=30)
 
 #: What ends all mail to a patient's address at once.
 _SILENCES = {
-    MailHappening.complained: (SuppressionReason.complained, Reason.complained),
-    MailHappening.unsubscribed: (SuppressionReason.unsubscribed, Reason.unsubscribed),
+    MailHappening.complained: SuppressionReason.complained,
+    MailHappening.unsubscribed: SuppressionReason.unsubscribed,
 }
 _STATUSES = {
     MailHappening.delivered: Status.delivered,
@@ -69,24 +73,35 @@ def record_mail_event(engine: Engine, planner: Planner, event: MailEvent, now: d
 def read_bounces(
     engine: Engine,
     planner: Planner,
+    links: Links,
     mailbox: Mailbox,
     now: datetime,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Take what arrived in the mailbox; a report is marked as read once its events are committed.
+    """Take what arrived in the mailbox: reports, and mails that unsubscribe. Each is marked as read
+    once what it says is committed.
 
-    Returns how many reports were read. Raises TransportError when the mailbox cannot be read.
+    Returns how many mails were read. Raises TransportError when the mailbox cannot be read.
     """
     ends_at, done = monotonic() + RUN.total_seconds(), 0
     with mailbox.open() as conversation:
-        for number in conversation.unread_reports():
+        for number in conversation.unread_for_us():
             if monotonic() >= ends_at:
                 break
-            for event in bounces.read(conversation.fetch(number)):
+            mail = conversation.fetch(number)
+            for event in bounces.read(mail):
                 record_mail_event(engine, planner, event, now)
+            _unsubscribe(engine, links, bounces.read_farewell(mail), now)
             conversation.mark_read(number)
             done += 1
     return done
+
+
+def _unsubscribe(engine: Engine, links: Links, token: str | None, now: datetime) -> None:
+    """A token that is not ours is somebody's own word, and means nothing."""
+    with suppress(NotFound):
+        if token is not None:
+            receiving.unsubscribe(engine, links.read_unsubscribe(token), now, MatchedBy.mail)
 
 
 def _find(session: Session, delivery_id: uuid.UUID | None) -> Delivery | None:
@@ -108,8 +123,8 @@ def _apply(
         happening = MailHappening.bounced
     if row.audience is Audience.patient:
         if happening is MailHappening.bounced:
-            reason = SuppressionReason.unreachable
-            consents.suppress(session, Channel.email, hashes[0], reason, now, event.code)
+            reason, by = SuppressionReason.unreachable, MatchedBy.provider
+            consents.suppress(session, Channel.email, hashes[0], reason, now, event.code, by)
         _silence(session, hashes, happening, now)
     status = _STATUSES.get(happening)
     code = event.code or (event.said if status is Status.undelivered else "")
@@ -136,9 +151,8 @@ def _silence(
     """No more mail to the address, if that is what happened."""
     if happening not in _SILENCES:
         return False
-    suppression, reason = _SILENCES[happening]
-    consents.suppress(session, Channel.email, hashes[0], suppression, now)
-    deliveries.cancel_addressed(session, Channel.email, hashes, reason)
+    reason, by = _SILENCES[happening], MatchedBy.provider
+    silence(session, Channel.email, hashes, reason, now, evidence=None, matched_by=by)
     return True
 
 

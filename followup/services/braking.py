@@ -26,9 +26,9 @@ class Brake:
     ) -> None:
         self._caps = caps
         self._now = now
-        about_leads = [row for row in rows if row.lead_id is not None]
-        patients = [row for row in about_leads if row.audience is Audience.patient]
-        staff = [row for row in about_leads if row.audience is Audience.staff]
+        braked = [row for row in rows if row.alarm_id is None]
+        patients = [row for row in braked if row.audience is Audience.patient]
+        staff = [row for row in braked if row.audience is Audience.staff]
         self._patients = _recent(session, patients, now - _DAY)
         self._staff = _recent(session, staff, now - _HOUR)
         ids = {row.lead_id for row in patients if row.lead_id is not None}
@@ -57,7 +57,8 @@ class Brake:
             _add(self._staff, address, self._now)
         else:
             _add(self._patients, address, self._now)
-            _add(self._leads, row.lead_id, self._now)
+            if row.lead_id is not None:
+                _add(self._leads, row.lead_id, self._now)
 
 
 def room(session: Session, caps: Caps | None, now: datetime, wanted: int) -> int:

@@ -10,25 +10,34 @@ from followup.domain.lead import Role
 from followup.domain.spoken import duration_in_words, promise_in_words
 from followup.services.links import Links
 from followup.services.planning import Planner
-from followup.store.models import Alarm, Delivery, Lead
-from followup.templates import ALARMS, Templates, clinic_facts
+from followup.store.models import Alarm, Delivery, Lead, Reply
+from followup.templates import Templates, clinic_facts
 from followup.transports.base import Outgoing
 
 
 class Composer:
-    """Renders deliveries. `mail_domain` is what Message-IDs end with."""
+    """Renders deliveries. `sender` is the mails' From, whose domain Message-IDs end with, and
+    `unsubscribe_to` the mailbox that is read for mails that unsubscribe, if there is one."""
 
-    def __init__(self, planner: Planner, templates: Templates, links: Links, sender: str) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        templates: Templates,
+        links: Links,
+        sender: str,
+        unsubscribe_to: str | None = None,
+    ) -> None:
         self._planner = planner
         self._templates = templates
         self._links = links
+        self._unsubscribe_to = unsubscribe_to
         self._mail_domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
 
-    def compose(self, row: Delivery, about: Lead | Alarm, now: datetime) -> Outgoing:
+    def compose(self, row: Delivery, about: Lead | Alarm | Reply, now: datetime) -> Outgoing:
         """The message, which is kept on the row as well. Raises Misconfigured without wording."""
         lead = about if isinstance(about, Lead) else None
         message = self._templates.render(
-            cadence=lead.cadence if lead else ALARMS,
+            cadence=self._planner.cadence_of(row, about),
             step=row.step,
             channel=row.channel,
             language=self._language(row, about),
@@ -51,7 +60,7 @@ class Composer:
         )
 
     def _outgoing(
-        self, row: Delivery, html: str | None, about: Lead | Alarm, now: datetime
+        self, row: Delivery, html: str | None, about: Lead | Alarm | Reply, now: datetime
     ) -> Outgoing:
         is_mail = row.channel is Channel.email
         return Outgoing(
@@ -70,30 +79,35 @@ class Composer:
         """Fixed with the delivery's id, so that a second attempt carries the same."""
         return f"<{row.id}@{self._mail_domain}>"
 
-    def _headers(self, row: Delivery, about: Lead | Alarm) -> dict[str, str]:
+    def _headers(self, row: Delivery, about: Lead | Alarm | Reply) -> dict[str, str]:
         """RFC 3834 §5 for automatic mail; RFC 8058 for the one-click way out."""
-        cadence = about.cadence if isinstance(about, Lead) else ALARMS
-        step = self._planner.find_step(cadence, row.step)
+        step = self._planner.step_of(row, about)
         replied = step is not None and step.acknowledges
         headers = {
             "Auto-Submitted": "auto-replied" if replied else "auto-generated",
             "X-Auto-Response-Suppress": "All",
         }
         if row.audience is Audience.patient:
-            headers["List-Unsubscribe"] = f"<{self._links.unsubscribe_url(row.id)}>"
+            ways = [self._links.unsubscribe_url(row.id)]
+            if self._unsubscribe_to is not None:
+                ways.insert(0, self._links.unsubscribe_mail(row.id, self._unsubscribe_to))
+            headers["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in ways)
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         return headers
 
-    def _language(self, row: Delivery, about: Lead | Alarm) -> str:
+    def _language(self, row: Delivery, about: Lead | Alarm | Reply) -> str:
         clinic = self._planner.clinic
         if isinstance(about, Lead) and row.audience is Audience.patient:
             return clinic.language(about.language)
         return clinic.default_language
 
-    def _facts(self, row: Delivery, about: Lead | Alarm, now: datetime) -> dict[str, Any]:
+    def _facts(self, row: Delivery, about: Lead | Alarm | Reply, now: datetime) -> dict[str, Any]:
         if isinstance(about, Alarm):
             public = clinic_facts(self._planner.clinic, self._planner.clinic.site(None))
             return public | {"alarm": describe(about.kind, about.subject, about.facts)}
+        if isinstance(about, Reply):
+            public = clinic_facts(self._planner.clinic, self._planner.clinic.site(None))
+            return public | {"reference": "", "link": ""}
         return self._facts_of_lead(row, about, now)
 
     def _facts_of_lead(self, row: Delivery, lead: Lead, now: datetime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel
-from followup.domain.consent import SuppressionReason
+from followup.domain.consent import MatchedBy, SuppressionReason
 from followup.domain.delivery import Reason, Status, retry_delay
 from followup.errors import (
     ConfigurationFailure,
@@ -18,6 +18,7 @@ from followup.errors import (
     TemporaryFailure,
     TransportError,
 )
+from followup.services.silencing import silence
 from followup.store import consents, deliveries, ledger
 from followup.store.db import real_now
 from followup.transports.base import Outgoing
@@ -41,6 +42,8 @@ class Claimed:
     message: Outgoing
     failures: int
     expires_at: datetime | None
+    #: It is the confirmation of an opt-out, which is noted there as evidence.
+    confirms_opt_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,19 @@ def keep_outcome(
         reason=values["reason"],
         facts=facts,
     )
+    if isinstance(outcome, str) and row.confirms_opt_out:
+        confirmed = deliveries.find_delivery(session, row.delivery_id)
+        if confirmed is not None:
+            consents.note_confirmed(session, row.channel, confirmed.recipient_hash, now)
     if isinstance(outcome, PermanentFailure) and outcome.suppress is not None:
         delivery = deliveries.find_delivery(session, row.delivery_id)
         if delivery is not None and delivery.audience is Audience.patient:
-            reason = SuppressionReason(outcome.suppress)
-            consents.suppress(
-                session, row.channel, delivery.recipient_hash, reason, now, outcome.code
+            silence(
+                session,
+                row.channel,
+                [delivery.recipient_hash],
+                SuppressionReason(outcome.suppress),
+                now,
+                evidence=outcome.code,
+                matched_by=MatchedBy.provider,
             )

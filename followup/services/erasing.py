@@ -89,9 +89,10 @@ def _remove_person(
         replies = removals.list_strangers_replies(session, person.phone_hashes(planner))
         copies = {reply.provider_id for reply in replies}
         unowned = [one for one in removals.list_unowned_submissions(session) if _is_of(person, one)]
-        for row in (*replies, *unowned):
-            session.delete(row)
-        removed = Counter(replies=len(replies), submissions=len(unowned))
+        answers = removals.list_strangers_answers(session, person.phone_hashes(planner))
+        copies |= erasures.list_provider_ids(session, answers)
+        removals.remove_of_strangers(session, [*replies, *unowned], answers)
+        removed = Counter(replies=len(replies), submissions=len(unowned), deliveries=len(answers))
         # Of a message on its way the provider's id is yet to come, so its row waits for that.
         settled, moving = removals.lock_deliveries(session, lead_ids)
         copies |= erasures.list_provider_ids(session, settled)

@@ -10,15 +10,17 @@ from sqlalchemy.orm import Session
 from followup.clinic import Recipient, Site
 from followup.clinic_limits import Caps
 from followup.domain.address import email_key, may_be_texted
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel
+from followup.domain.consent import permits
 from followup.domain.delivery import Reason
 from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
 from followup.domain.lead import LeadStatus
 from followup.services.braking import Brake
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, people
-from followup.store.models import Alarm, Delivery, Lead, Person
-from followup.templates import ALARMS
+from followup.store.models import Alarm, Consent, Delivery, Lead, Person, Reply
+from followup.templates import REPLIES
 
 
 class Gathering:
@@ -37,22 +39,23 @@ class Gathering:
     ) -> None:
         self._planner = planner
         self._only_to = only_to
+        self._now = now
         self._known = _Known(session, planner, rows, now)
         self._brake = Brake(session, rows, caps, now) if caps is not None else None
         self._reserved_allowed = reserved_allowed
 
-    def facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
+    def facts(self, row: Delivery, about: Lead | Alarm | Reply) -> Facts:
         is_listed = not self._only_to or address_key(row.channel, row.recipient) in self._only_to
         has_left = self._known.has_left(row)
         return replace(self._facts(row, about), is_listed=is_listed, has_left=has_left)
 
-    def _facts(self, row: Delivery, about: Lead | Alarm) -> Facts:
+    def _facts(self, row: Delivery, about: Lead | Alarm | Reply) -> Facts:
         if isinstance(about, Alarm):
             return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
-        site = self._planner.clinic.site(about.site)
-        facts = _facts(self._planner, self._known, row, about, site, self._reserved_allowed)
+        facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
         most = None
         if row.channel is Channel.sms and row.audience is Audience.patient:
+            site = self._planner.clinic.site(about.site if isinstance(about, Lead) else None)
             allowance = self._planner.clinic.text_hours.rules.allowance(row.recipient, site.zone)
             most = allowance.most_per_day
             facts = replace(
@@ -64,6 +67,21 @@ class Gathering:
             )
         capped_until = self._brake.capped_until(row, most) if self._brake else None
         return replace(facts, capped_until=capped_until)
+
+    def evidence(self, row: Delivery, facts: Facts) -> dict[str, Any]:
+        """What is kept with a text that goes to a patient, beside the decision: why it might."""
+        if row.channel is not Channel.sms or row.audience is not Audience.patient:
+            return {"wording": row.wording}
+        consent = self._known.consent(row)
+        return {
+            "consent_id": str(consent.id) if consent else None,
+            "suppression_checked_at": self._now.isoformat(),
+            "local_time": {
+                zone.key: self._now.astimezone(zone).isoformat(timespec="minutes")
+                for zone in sorted(facts.zones, key=lambda zone: zone.key)
+            },
+            "wording": row.wording,
+        }
 
     def note_going(self, row: Delivery) -> None:
         """Of one batch, the first text that goes to a number is the only one."""
@@ -90,8 +108,8 @@ class _Known:
             )
         texts = [row for row in rows if row.channel is Channel.sms]
         numbers = [text for row in texts for text in self._hashes[row.id]]
-        self._consented: Collection[str] = (
-            consents.list_consented(session, Channel.sms, numbers) if numbers else ()
+        self._consents: Mapping[str, Sequence[Consent]] = (
+            consents.list_consented(session, Channel.sms, numbers) if numbers else {}
         )
         self._texted = (
             deliveries.list_texted(session, numbers, now - FIRST_TEXT_EVERY) if numbers else set()
@@ -111,8 +129,11 @@ class _Known:
         found = next((forbidden[text] for text in self._hashes[row.id] if text in forbidden), None)
         return Reason(found.value) if found else None
 
-    def has_consent(self, row: Delivery) -> bool:
-        return any(text in self._consented for text in self._hashes[row.id])
+    def consent(self, row: Delivery, *, informational: bool = True) -> Consent | None:
+        """The latest that permits a text of that kind."""
+        found = (one for text in self._hashes[row.id] for one in self._consents.get(text, ()))
+        enough = (one for one in found if permits(one.act, informational=informational))
+        return max(enough, key=lambda one: one.occurred_at, default=None)
 
     def was_texted(self, row: Delivery) -> bool:
         return any(text in self._texted for text in self._hashes[row.id])
@@ -142,24 +163,32 @@ def address_key(channel: Channel, address: str) -> str:
 
 
 def _facts(
-    planner: Planner, known: _Known, row: Delivery, lead: Lead, site: Site, reserved_allowed: bool
+    planner: Planner, known: _Known, row: Delivery, about: Lead | Reply, reserved_allowed: bool
 ) -> Facts:
-    step = planner.find_step(lead.cadence, row.step)
+    lead = about if isinstance(about, Lead) else None
+    site = planner.clinic.site(lead.site if lead else None)
+    step = planner.step_of(row, about)
     is_text = row.channel is Channel.sms
+    to_patient = row.audience is Audience.patient
+    is_ours = row.cadence == REPLIES
+    informational = step is None or step.informational
     return Facts(
         audience=row.audience,
         channel=row.channel,
         lane=row.lane,
         acknowledges=step is not None and step.acknowledges,
         expires_at=row.expires_at,
-        lead_status=lead.status,
-        snoozed_until=lead.snoozed_until,
-        is_of_old=row.episode != lead.episode,
+        lead_status=lead.status if lead else LeadStatus.open,
+        snoozed_until=lead.snoozed_until if lead else None,
+        is_of_old=lead is not None and row.episode != lead.episode,
         arrived_at=row.arrived_at,
         hours=site.business_hours,
         waits_for_opening=step is not None and row.channel in step.waits_for_opening,
-        suppressed=known.suppressed(row) if row.audience is Audience.patient else None,
-        has_consent=known.has_consent(row),
+        answer=Answer(row.step) if is_ours and to_patient else None,
+        invited=row.reply_id is not None,
+        whatever_status=is_ours and (row.reply_id is not None or not to_patient),
+        suppressed=known.suppressed(row) if to_patient else None,
+        has_consent=known.consent(row, informational=informational) is not None,
         not_textable=_not_textable(planner, row, lead, reserved_allowed) if is_text else None,
         was_texted=known.was_texted(row),
         ack_sms_in_quiet_hours=planner.clinic.ack_sms_in_quiet_hours,
@@ -168,7 +197,7 @@ def _facts(
 
 def _facts_of_alarm(planner: Planner, row: Delivery, alarm: Alarm, reserved_allowed: bool) -> Facts:
     """Staff hear of an alarm as of a lead that is open: whatever the caps, for it may say why."""
-    step = planner.find_step(ALARMS, row.step)
+    step = planner.step_of(row, alarm)
     is_text = row.channel is Channel.sms
     return Facts(
         audience=row.audience,
@@ -197,8 +226,10 @@ def _not_textable(
     )
 
 
-def _useless_at(planner: Planner, row: Delivery, lead: Lead, site: Site) -> datetime | None:
-    step = planner.find_step(lead.cadence, row.step)
+def _useless_at(
+    planner: Planner, row: Delivery, about: Lead | Reply, site: Site
+) -> datetime | None:
+    step = planner.step_of(row, about)
     hours = site.business_hours
     promised_at = hours.add(row.arrived_at, planner.clinic.callback_promise)
     return step.useless_at(row.occurrence, promised_at, row.arrived_at, hours) if step else None
@@ -210,8 +241,11 @@ def noted(facts: Facts) -> dict[str, Any]:
     if facts.channel is Channel.sms and facts.audience is Audience.patient:
         kept["consent"] = facts.has_consent
         kept["zones"] = sorted(zone.key for zone in facts.zones)
+        kept["zones_from"] = "the number's prefix, and the site"
         kept["states"] = sorted(facts.states)
         kept["window"] = str(facts.window)
+    if facts.answer:
+        kept["answer"] = facts.answer.value
     if facts.suppressed:
         kept["suppressed"] = facts.suppressed.value
     if facts.not_textable:

@@ -24,6 +24,7 @@ from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_su
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.guarding import COUNTING, count_address, find_suspicion
+from followup.services.heeding import heed_submission
 from followup.services.planning import Planner
 from followup.services.reviewing import RELEASED_BY, open_lead
 from followup.store import consents, deliveries, leads, submissions
@@ -208,6 +209,7 @@ def _consume_one(
     submission.status = SubmissionStatus.consumed
     submission.consumed_at = now
     _keep_consent(session, planner, lead, submission, form, now)
+    heed_submission(session, planner, lead, submission, now)
 
 
 def _match(
@@ -354,28 +356,46 @@ def _keep_consent(
     form: Form,
     now: datetime,
 ) -> None:
-    """Evidence of the box beside the number, ticked or not, with the words that were shown."""
-    if form.phone is None or form.consent_sms is None:
+    """Evidence of the box beside the number, ticked or not, with the words that were shown.
+
+    Without a box, giving the number is an act of its own, where the clinic takes that for consent.
+    """
+    act = _act(planner.clinic, submission, form)
+    if form.phone is None or act is None:
         return
     language = _language(planner.clinic, form)
-    version, text = planner.clinic.consent_text(
-        submission.kind, form.consent_text_version, language
-    )
+    version, text = "", ""
+    if act is Act.ticked_box or form.consent_text_version is not None:
+        wanted = form.consent_text_version
+        version, text = planner.clinic.consent_text(submission.kind, wanted, language)
     consents.add_consent(
         session,
         lead_id=lead.id,
         submission_id=submission.id,
         channel=Channel.sms,
         address_hash=planner.hash_address(Channel.sms, form.phone),
-        given=form.consent_sms,
-        act=Act.ticked_box,
+        given=act is Act.gave_number or form.consent_sms is True,
+        act=act,
         text=text,
         text_version=version,
         language=language,
-        evidence={**submission.evidence, "source_url": form.source_url},
+        evidence={
+            **submission.evidence,
+            "form": submission.kind.value,
+            "source": submission.source,
+            "source_url": form.source_url,
+        },
         occurred_at=submission.received_at,
         recorded_at=now,
     )
+
+
+def _act(clinic: Clinic, submission: Submission, form: Form) -> Act | None:
+    """What the person did about texts, if anything; a box that was left empty is a no."""
+    if form.consent_sms is not None:
+        return Act.ticked_box
+    by_number = clinic.get_form(submission.kind).consent_by_number
+    return Act.gave_number if submission.source in by_number else None
 
 
 def replay(engine: Engine, now: datetime, submission_id: uuid.UUID | None = None) -> int:

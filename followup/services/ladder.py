@@ -28,11 +28,17 @@ def climb(session: Session, planner: Planner, rows: Iterable[Delivery], now: dat
     the reason was none of the person's.
     """
     ends = LOST | {Status.skipped}
-    lost = [row for row in rows if row.lead_id is not None and row.status in ends]
+    lost = [row for row in rows if row.status in ends and _is_owed_a_call(row)]
     # In one order: two deliveries of a lead may fail in two transactions, and one must see both.
     for row in sorted(lost, key=lambda row: (str(row.lead_id), str(row.id))):
         lock_addresses(session, [row.lead_id.hex] if row.lead_id else [])
         _climb_one(session, planner, row, now)
+
+
+def _is_owed_a_call(row: Delivery) -> bool:
+    """An answer that is lost leaves nobody unheard: who got none has written, and staff know."""
+    is_answer = row.cadence is not None and row.audience is Audience.patient
+    return row.lead_id is not None and not is_answer
 
 
 def _climb_one(session: Session, planner: Planner, row: Delivery, now: datetime) -> None:

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -55,6 +56,11 @@ class Links:
     def unsubscribe_url(self, delivery_id: uuid.UUID) -> str:
         """Has no end: opting out must go on working (CAN-SPAM: at least 30 days)."""
         return f"{self.public_url}/unsubscribe/{self._unsubscribe.dumps(_short(delivery_id))}"
+
+    def unsubscribe_mail(self, delivery_id: uuid.UUID, mailbox: str) -> str:
+        """The same for a mail program that writes instead of asking: RFC 2369, 3.2."""
+        token = self._unsubscribe.dumps(_short(delivery_id))
+        return f"mailto:{quote(mailbox, safe='@')}?subject=unsubscribe%20{token}"
 
     def read_unsubscribe(self, token: str) -> uuid.UUID:
         try:

@@ -1,5 +1,6 @@
 """Turns a cadence's steps into deliveries: who is owed what, where, and when."""
 
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from followup.clinic import Clinic, Recipient, Site
 from followup.domain.address import email_key
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.store import deliveries, people
 from followup.store.crypto import Keyring
-from followup.store.models import Alarm, Delivery, Lead, Person
-from followup.templates import ALARMS
+from followup.store.models import Alarm, Delivery, Lead, Person, Reply
+from followup.templates import ALARMS, REPLIES
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Planner:
         self, session: Session, lead: Lead, row: Delivery, now: datetime
     ) -> list[dict[str, Any]]:
         """The step's other ways to the patient, to be tried at once: nothing else got through."""
-        step = self.find_step(lead.cadence, row.step)
+        step = self.step_of(row, lead)
         if step is None or not step.fallback:
             return []
         other = replace(step, channels=step.fallback)
@@ -145,10 +147,93 @@ class Planner:
             for address, name in self._hearers(session, site, channel).items()
         ]
 
+    def answer_rows(
+        self,
+        lead: Lead | None,
+        answer: Answer,
+        number: str,
+        arrived_at: datetime,
+        now: datetime,
+        *,
+        occurrence: int = 1,
+        reply_id: uuid.UUID | None = None,
+    ) -> list[dict[str, Any]]:
+        """The fixed answer to what came from a number, by text, at once."""
+        step = self.find_step(REPLIES, answer)
+        hours = self.clinic.site(lead.site if lead else None).business_hours
+        if step is None:
+            return []
+        return [
+            {
+                **_about(lead, reply_id),
+                "step": step.name,
+                "occurrence": occurrence,
+                "audience": Audience.patient,
+                "channel": Channel.sms,
+                "lane": step.lane,
+                "recipient": number,
+                "recipient_hash": self.hash_address(Channel.sms, number),
+                "recipient_name": None,
+                "arrived_at": arrived_at,
+                "due_at": now,
+                "expires_at": step.expires_at(1, Channel.sms, arrived_at, hours),
+            }
+        ]
+
+    def notice_rows(
+        self,
+        session: Session,
+        lead: Lead | None,
+        step_name: str,
+        now: datetime,
+        *,
+        told: int = 0,
+        reply_id: uuid.UUID | None = None,
+        again: bool = False,
+    ) -> list[dict[str, Any]]:
+        """What staff are told at once of a text or of danger, the numbers of its occurrences being
+        those after `told`; with `again` the step's later occurrences too, as far as nobody acts."""
+        step = self.find_step(REPLIES, step_name)
+        site = self.clinic.site(lead.site if lead else None)
+        if step is None:
+            return []
+        slots = range(1, len(step.after) + 1 if again else 2)
+        return [
+            {
+                **_about(lead, reply_id),
+                "step": step.name,
+                "occurrence": told + slot,
+                "audience": Audience.staff,
+                "channel": channel,
+                "lane": step.lane,
+                "recipient": address,
+                "recipient_hash": self.hash_address(channel, address),
+                "recipient_name": name,
+                "arrived_at": now,
+                "due_at": step.due_at(slot, now, site.business_hours),
+                "expires_at": step.expires_at(slot, channel, now, site.business_hours),
+            }
+            for slot in slots
+            for channel in step.channels
+            for address, name in self._staff(
+                session, site, channel, escalated=step.escalates(slot)
+            ).items()
+        ]
+
     def _hearers(self, session: Session, site: Site | None, channel: Channel) -> dict[str, str]:
         if site is not None:
             return self._staff(session, site, channel, escalated=False)
         return _by_address(self.clinic.operators, channel)
+
+    def step_of(self, row: Delivery, about: Lead | Alarm | Reply) -> Step | None:
+        """The step that the delivery is an occurrence of; None when the folder no longer has it."""
+        return self.find_step(self.cadence_of(row, about), row.step)
+
+    def cadence_of(self, row: Delivery, about: Lead | Alarm | Reply) -> str:
+        """By name."""
+        if row.cadence is not None:
+            return row.cadence
+        return about.cadence if isinstance(about, Lead) else ALARMS
 
     def find_step(self, cadence_name: str, step_name: str) -> Step | None:
         """None when the folder no longer has the cadence or the step."""
@@ -202,7 +287,7 @@ class Planner:
         if step.audience is Audience.patient:
             address = lead.email if channel is Channel.email else lead.phone
             return {(address, None): None} if address else {}
-        escalated = step.escalate_from is not None and occurrence >= step.escalate_from
+        escalated = step.escalates(occurrence)
         found = self._staff(session, self.clinic.site(lead.site), channel, escalated=escalated)
         return dict.fromkeys(found.items())
 
@@ -221,12 +306,27 @@ class Planner:
         ]
         return _by_address(everybody, channel)
 
+    def is_of_staff(self, session: Session, number: str) -> bool:
+        """Whether texts of ours go to that number because somebody works here."""
+        named = {one.phone for one in self.clinic.escalation}
+        working = (one.phone for one in people.list_people(session, active=True))
+        return number in named.union(working)
+
     def hash_address(self, channel: Channel, address: str) -> str:
         return self.keyring.hash(email_key(address) if channel is Channel.email else address)
 
     def hashes_of(self, channel: Channel, address: str) -> list[str]:
         """Under every key, to find what an older key wrote."""
         return self.keyring.hashes(email_key(address) if channel is Channel.email else address)
+
+
+def _about(lead: Lead | None, reply_id: uuid.UUID | None) -> dict[str, Any]:
+    return {
+        "lead_id": lead.id if lead else None,
+        "episode": lead.episode if lead else 0,
+        "reply_id": reply_id,
+        "cadence": REPLIES,
+    }
 
 
 def _by_address(everybody: Iterable[Recipient | Person], channel: Channel) -> dict[str, str]:

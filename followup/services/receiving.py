@@ -1,4 +1,4 @@
-"""Takes what providers tell us: receipts of deliveries, and replies of people."""
+"""Takes what comes back: receipts of deliveries, people's texts, and their click that ends mail."""
 
 import uuid
 from collections.abc import Sequence
@@ -10,17 +10,28 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel
-from followup.domain.consent import Act, Reading, SuppressionReason, read_reply
+from followup.domain.consent import (
+    Act,
+    MatchedBy,
+    Meaning,
+    Reading,
+    SuppressionReason,
+    read_with_provider,
+)
 from followup.domain.delivery import Reason, Status, may_become
 from followup.domain.lead import LeadStatus
 from followup.services.alarming import blame_us
+from followup.services.heeding import try_to_heed
 from followup.services.ladder import LOST, climb
 from followup.services.pausing import pause
 from followup.services.planning import Planner
+from followup.services.silencing import silence
 from followup.store import consents, deliveries, leads, ledger, replies
-from followup.store.db import transaction
-from followup.store.models import Delivery, Lead
+from followup.store.db import reading, transaction
+from followup.store.models import Delivery, Lead, Reply
+from followup.templates import REPLIES
 from followup.transports.base import Report
 
 log = structlog.get_logger()
@@ -70,6 +81,8 @@ def apply_report(
     row.provider_code = report.code or row.provider_code
     row.reason = Reason.undeliverable if status in LOST else None
     _note_receipt(session, row, now)
+    if status not in LOST and (row.cadence, row.step) == (REPLIES, Answer.opted_out):
+        consents.note_confirmed(session, row.channel, row.recipient_hash, now)
     if status in LOST:
         _draw_conclusions(session, planner, row, report, now)
         climb(session, planner, [row], now)
@@ -81,8 +94,15 @@ def _draw_conclusions(
 ) -> None:
     """With a messaging service Twilio takes every text, and says later what is wrong with it."""
     if report.suppress is not None and row.audience is Audience.patient:
-        reason = SuppressionReason(report.suppress)
-        consents.suppress(session, row.channel, row.recipient_hash, reason, now, report.code)
+        silence(
+            session,
+            row.channel,
+            [row.recipient_hash],
+            SuppressionReason(report.suppress),
+            now,
+            evidence=report.code,
+            matched_by=MatchedBy.provider,
+        )
     if report.misconfigured:
         pause(session, row.channel, report.code)
     if report.blames_us:
@@ -103,47 +123,91 @@ def _note_receipt(session: Session, row: Delivery, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Text:
-    """One inbound text."""
+    """One inbound text. `recipient` is our own number that it came to."""
 
     provider_id: str
     sender: str
     body: str
-    #: What the provider itself took it for: STOP, START, HELP or nothing.
-    opt_out_type: str = ""
+    recipient: str = ""
+    #: What the provider's own filter took it for, if anything.
+    provider_meaning: Meaning | None = None
+    #: Whether the provider has answered it: STOP, START and HELP, with its filter on.
+    is_answered: bool = False
 
 
 def receive_reply(engine: Engine, planner: Planner, text: Text, now: datetime) -> Reading:
-    """Keep a text, once; an opt-out silences the number at once, for every lead that has it."""
-    hashes = planner.keyring.hashes(text.sender)
-    reading = _reading(text)
+    """Keep a text, once, with what it means for consent; then have it heeded.
+
+    An opt-out silences the number at once, for every lead that has it, whatever fails afterwards.
+    Any text ends the reminders to whoever may have written it, on every channel.
+    """
+    meant = read_with_provider(text.body, text.provider_meaning)
+    if text.sender in planner.clinic.numbers | {text.recipient}:
+        log.info("a text from our own number is no reply", provider_id=text.provider_id)
+        return meant
     try:
         with transaction(engine) as session:
-            lead = _owner(session, hashes)
-            replies.add_reply(
-                session,
-                provider_id=text.provider_id,
-                sender=text.sender,
-                sender_hash=hashes[0],
-                body=text.body,
-                lead_id=lead.id if lead else None,
-                received_at=now,
-            )
-            if reading is Reading.opt_out:
-                reason = SuppressionReason.opted_out
-                consents.suppress(session, Channel.sms, hashes[0], reason, now, text.body)
-                deliveries.cancel_addressed(session, Channel.sms, hashes, Reason.opted_out)
-            elif reading is Reading.opt_in:
-                _opt_in(session, hashes, lead, text, now)
+            reply_id = _keep(session, planner, text, meant, now).id
     except IntegrityError:
         log.info("the provider delivered a text again", provider_id=text.provider_id)
-    return reading
+        with reading(engine) as session:
+            known = replies.find_by_provider_id(session, text.provider_id)
+        if known is None:
+            raise
+        reply_id = known.id
+    try_to_heed(engine, planner, reply_id, now)
+    return meant
 
 
-def _owner(session: Session, hashes: Sequence[str]) -> Lead | None:
-    """The lead that a text belongs to: the newest that waits, else the newest."""
-    owners = [one for one in leads.list_by_address(session, hashes) if one.phone_hash in hashes]
-    waiting = [one for one in owners if one.status is LeadStatus.open]
-    return next(iter(waiting or owners), None)
+def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: datetime) -> Reply:
+    hashes = planner.hashes_of(Channel.sms, text.sender)
+    found = leads.list_by_address(session, hashes)
+    owners = [lead for lead in found if lead.phone_hash in hashes]
+    waiting = [lead for lead in owners if lead.status is LeadStatus.open]
+    # The newest that waits, else the newest.
+    lead = next(iter(waiting or owners), None)
+    is_staff = planner.is_of_staff(session, text.sender)
+    reply = replies.add_reply(
+        session,
+        provider_id=text.provider_id,
+        sender=text.sender,
+        sender_hash=hashes[0],
+        body=text.body,
+        lead_id=lead.id if lead else None,
+        received_at=now,
+        meaning=meant.meaning,
+        matched_by=meant.matched_by,
+        is_for_staff=meant.is_for_staff and not (is_staff and lead is None),
+        is_answerable=not (text.is_answered or is_staff),
+    )
+    if meant.meaning is Meaning.opt_out:
+        is_new = _silence(session, hashes, text, meant, now)
+        reply.is_answerable = reply.is_answerable and is_new
+    elif meant.meaning is Meaning.opt_in:
+        _opt_in(session, hashes, lead, text, now)
+    # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
+    for _ in range(2):
+        deliveries.cancel_reminders(session, [one.id for one in owners], Reason.replied)
+    return reply
+
+
+def _silence(
+    session: Session, hashes: Sequence[str], text: Text, meant: Reading, now: datetime
+) -> bool:
+    """Whether the number was not silent already."""
+    reasons = [SuppressionReason.opted_out]
+    if meant.is_wrong_number:
+        reasons.append(SuppressionReason.wrong_number)
+    matched_by = meant.matched_by or MatchedBy.provider
+    is_new = [
+        silence(
+            session, Channel.sms, hashes, reason, now, evidence=text.body, matched_by=matched_by
+        )
+        for reason in reasons
+    ]
+    if text.is_answered:
+        consents.note_confirmed(session, Channel.sms, hashes[0], now)
+    return is_new[0]
 
 
 def _opt_in(
@@ -171,18 +235,34 @@ def _opt_in(
     )
 
 
-def _reading(text: Text) -> Reading:
-    by_provider = {"STOP": Reading.opt_out, "START": Reading.opt_in, "HELP": Reading.help}
-    return by_provider.get(text.opt_out_type.upper()) or read_reply(text.body)
+def unsubscribe(
+    engine: Engine,
+    delivery_id: uuid.UUID,
+    now: datetime,
+    matched_by: MatchedBy = MatchedBy.link,
+    *,
+    texts_too: bool = False,
+) -> bool:
+    """Forbid the mail address that the delivery went to, and with `texts_too` its lead's number.
 
-
-def unsubscribe(engine: Engine, delivery_id: uuid.UUID, now: datetime) -> bool:
-    """Forbid the mail address that the delivery went to. False when there is no such delivery."""
+    False when there is no such delivery.
+    """
     with transaction(engine) as session:
         row = deliveries.find_delivery(session, delivery_id)
         if row is None or row.audience is not Audience.patient:
             return False
-        hashes, reason = [row.recipient_hash], SuppressionReason.unsubscribed
-        consents.suppress(session, row.channel, row.recipient_hash, reason, now)
-        deliveries.cancel_addressed(session, row.channel, hashes, Reason.unsubscribed)
+        lead = leads.find_lead(session, row.lead_id) if row.lead_id and texts_too else None
+        addresses = {row.channel: row.recipient_hash}
+        if lead is not None and lead.phone_hash is not None:
+            addresses[Channel.sms] = lead.phone_hash
+        for channel, digits in addresses.items():
+            silence(
+                session,
+                channel,
+                [digits],
+                SuppressionReason.unsubscribed,
+                now,
+                evidence=None,
+                matched_by=matched_by,
+            )
         return True

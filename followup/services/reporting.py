@@ -15,7 +15,7 @@ from followup.domain.submission import Kind
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services.explaining import list_next, sentence, show_decision, show_task
 from followup.store import consents, deliveries, leads, ledger, replies, submissions
-from followup.store.models import Delivery, Lead, Submission
+from followup.store.models import Delivery, Lead, Reply, Submission
 
 #: The period that the statistics cover.
 STATS_PERIOD = timedelta(days=30)
@@ -29,6 +29,7 @@ def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
         "reference": lead.reference,
         "status": lead.status.value,
         "held_for": lead.held_for.value if lead.held_for else None,
+        "priority": lead.priority.value,
         "kind": lead.kind.value,
         "role": lead.role.value,
         "name": lead.name,
@@ -54,6 +55,7 @@ def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
 
 def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
     """The lead with all that came in, was agreed, was sent or not and why, and was done."""
+    hashes = [one for one in (lead.email_hash, lead.phone_hash) if one]
     return show_lead(lead, now) | {
         "submissions": [
             {
@@ -69,15 +71,40 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
         "consents": [
             {
                 "id": str(one.id),
+                "submission_id": str(one.submission_id) if one.submission_id else None,
                 "channel": one.channel.value,
                 "given": one.given,
                 "act": one.act.value,
                 "text": one.text or one.evidence.get("words", ""),
                 "text_version": one.text_version,
                 "language": one.language,
+                "evidence": one.evidence,
                 "occurred_at": iso(one.occurred_at),
+                "recorded_at": iso(one.recorded_at),
             }
             for one in consents.list_consents(session, lead.id)
+        ],
+        "suppressions": [
+            {
+                "channel": one.channel.value,
+                "reason": one.reason.value,
+                "matched_by": one.matched_by.value if one.matched_by else None,
+                "evidence": one.evidence,
+                "honored_at": iso(one.created_at),
+                "confirmed_at": iso(one.confirmed_at),
+                "lifted_at": iso(one.lifted_at),
+            }
+            for one in consents.list_history(session, hashes)
+        ],
+        "risks": [
+            {
+                "words": one.words,
+                "list_version": one.list_version,
+                "found_at": iso(one.found_at),
+                "submission_id": str(one.submission_id) if one.submission_id else None,
+                "reply_id": str(one.reply_id) if one.reply_id else None,
+            }
+            for one in replies.list_risk_matches(session, lead.id)
         ],
         "deliveries": [_show_delivery(one) for one in deliveries.list_of_lead(session, lead.id)],
         "decisions": [show_decision(one) for one in ledger.list_decisions(session, lead.id)],
@@ -87,10 +114,17 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
             {"verb": one.verb, "by": one.by, "at": iso(one.at), "note": one.note, **one.facts}
             for one in ledger.list_actions(session, lead.id)
         ],
-        "replies": [
-            {"id": str(one.id), "body": one.body, "received_at": iso(one.received_at)}
-            for one in replies.list_replies(session, lead.id)
-        ],
+        "replies": [show_reply(one) for one in replies.list_replies(session, lead.id)],
+    }
+
+
+def show_reply(one: Reply) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "body": one.body,
+        "received_at": iso(one.received_at),
+        "meaning": one.meaning.value if one.meaning else None,
+        "matched_by": one.matched_by.value if one.matched_by else None,
     }
 
 
@@ -167,7 +201,8 @@ def list_page(
     submission: uuid.UUID | None = None,
     cursor: uuid.UUID | None = None,
 ) -> tuple[Sequence[Lead], str | None]:
-    """One page of leads, newest first, and where the next one begins (None at the end)."""
+    """One page of leads, the urgent first, then the newest, and where the next one begins (None at
+    the end)."""
     found = leads.list_leads(
         session,
         now,

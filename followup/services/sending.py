@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from followup.clinic_limits import Caps
 from followup.domain.alarm import AlarmKind
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
@@ -35,9 +36,9 @@ from followup.services.insisting import insist
 from followup.services.ladder import climb
 from followup.services.pausing import note_outcomes
 from followup.services.planning import Planner
-from followup.store import alarms, breakers, deliveries, leads, ledger
+from followup.store import alarms, breakers, deliveries, leads, ledger, replies
 from followup.store.db import new_id, reading, real_now, transaction, try_lock_address
-from followup.store.models import Alarm, Delivery, Lead
+from followup.store.models import Alarm, Delivery, Lead, Reply
 from followup.transports.base import CALL_LIMIT, Outgoing, Transport
 
 log = structlog.get_logger()
@@ -162,7 +163,7 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
         for row in rows:
             about = _about(session, row)
             try:
-                if isinstance(about, Lead) and about.status in WAITING:
+                if isinstance(about, Lead) and about.status in WAITING and row.cadence is None:
                     ahead += sender.planner.next_rows(session, about, row.step, row.occurrence, now)
                 facts = gathering.facts(row, about)
                 message = _decide(sender, session, row, about, facts, now)
@@ -170,10 +171,19 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
                 _set_aside(session, row, error, now)
                 continue
             if message is not None:
-                _lease(session, row, claim, lease_until, now, noted(facts))
+                evidence = noted(facts) | gathering.evidence(row, facts)
+                _lease(session, row, claim, lease_until, now, evidence)
                 gathering.note_going(row)
                 taken.claimed.append(
-                    Claimed(row.id, row.lead_id, channel, message, row.failures, row.expires_at)
+                    Claimed(
+                        row.id,
+                        row.lead_id,
+                        channel,
+                        message,
+                        row.failures,
+                        row.expires_at,
+                        facts.answer is Answer.opted_out,
+                    )
                 )
         deliveries.plan(session, ahead)
         climb(session, sender.planner, rows, now)
@@ -217,16 +227,19 @@ def _may_decide(sender: Sender, session: Session, row: Delivery) -> bool:
     return try_lock_address(session, hashes[0])
 
 
-def _about(session: Session, row: Delivery) -> Lead | Alarm:
-    alarm = alarms.get_alarm(session, row.alarm_id)
-    return alarm if alarm is not None else leads.get_lead(session, row.lead_id)
+def _about(session: Session, row: Delivery) -> Lead | Alarm | Reply:
+    if row.alarm_id is not None and (alarm := alarms.get_alarm(session, row.alarm_id)):
+        return alarm
+    if row.lead_id is None and (reply := replies.find_reply(session, row.reply_id)):
+        return reply
+    return leads.get_lead(session, row.lead_id)
 
 
 def _decide(
     sender: Sender,
     session: Session,
     row: Delivery,
-    about: Lead | Alarm,
+    about: Lead | Alarm | Reply,
     facts: Facts,
     now: datetime,
 ) -> Outgoing | None:
@@ -247,7 +260,7 @@ def _set_aside(session: Session, row: Delivery, error: Exception, now: datetime)
 
 
 def _compose(
-    sender: Sender, session: Session, row: Delivery, about: Lead | Alarm, now: datetime
+    sender: Sender, session: Session, row: Delivery, about: Lead | Alarm | Reply, now: datetime
 ) -> Outgoing | None:
     """The message, kept with the row; None when there is no wording for it, which is recorded."""
     try:

@@ -2,6 +2,7 @@
 which it is, for the audit trail."""
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from followup.domain.audit import Door
 from followup.domain.cadence import Channel
-from followup.domain.consent import SuppressionReason
+from followup.domain.consent import Act, MatchedBy, SuppressionReason
 from followup.domain.delivery import Reason
 from followup.domain.lead import ATTEMPT_SNOOZE, WAITING, LeadStatus, Outcome
 from followup.errors import AlreadyContacted, Conflict, Fault, Invalid
 from followup.services.planning import Planner
+from followup.services.silencing import silence
 from followup.store import consents, deliveries, leads, ledger
 from followup.store.models import Lead
 
@@ -105,6 +107,8 @@ def record_attempt(
     hours = planner.clinic.site(lead.site).business_hours
     rest_until = hours.add(now, ATTEMPT_SNOOZE)
     lead.snoozed_until = max(lead.snoozed_until or rest_until, rest_until)
+    # Somebody has acted: an alarm about danger is not repeated.
+    deliveries.cancel_notices(session, lead_id, Reason.snoozed)
     ledger.add_action(session, lead_id=lead_id, verb="attempt", by=by, at=now, door=door, note=note)
     return lead
 
@@ -169,19 +173,79 @@ def record_opt_out(
     now: datetime,
     door: Door = Door.service,
     note: str | None = None,
+    channels: Collection[Channel] = tuple(Channel),
 ) -> Lead:
-    """The person told staff to stop writing: both addresses are silent at once, for every lead.
+    """The person told staff to stop writing: the addresses are silent at once, for every lead.
 
-    47 CFR 64.1200(a)(10): any reasonable way of saying so counts.
+    47 CFR 64.1200(a)(10): any reasonable way of saying so counts; `note` holds the words.
     """
     lead = leads.get_lead(session, lead_id, lock=True)
-    for channel, address in ((Channel.email, lead.email), (Channel.sms, lead.phone)):
-        if address is not None:
-            hashes = planner.hashes_of(channel, address)
-            consents.suppress(session, channel, hashes[0], SuppressionReason.asked_staff, now, note)
-            deliveries.cancel_addressed(session, channel, hashes, Reason.asked_staff)
-    ledger.add_action(session, lead_id=lead_id, verb="opt-out", by=by, at=now, door=door, note=note)
+    for channel, address in _addresses(lead, channels):
+        hashes = planner.hashes_of(channel, address)
+        reason, staff = SuppressionReason.asked_staff, MatchedBy.staff
+        silence(session, channel, hashes, reason, now, evidence=note, matched_by=staff)
+    facts = {"channels": sorted(channel.value for channel in channels)}
+    ledger.add_action(
+        session, lead_id=lead_id, verb="opt-out", by=by, at=now, door=door, note=note, facts=facts
+    )
     return lead
+
+
+#: What a person's own fresh word ends: not that an address is unreachable, or called us spam.
+_LIFTED_BY_WORD = (
+    SuppressionReason.opted_out,
+    SuppressionReason.unsubscribed,
+    SuppressionReason.asked_staff,
+    SuppressionReason.wrong_number,
+)
+
+
+def record_opt_in(
+    session: Session,
+    planner: Planner,
+    lead_id: uuid.UUID,
+    *,
+    by: str,
+    now: datetime,
+    note: str,
+    channels: Collection[Channel],
+    door: Door = Door.service,
+) -> Lead:
+    """The person told staff that we may write again; `note` is the evidence: when, where, in which
+    words. A ticked box alone never does that."""
+    if not note.strip():
+        raise Invalid(Fault("note", "must say what the person agreed to, and how"))
+    lead = leads.get_lead(session, lead_id, lock=True)
+    for channel, address in _addresses(lead, channels):
+        hashes = planner.hashes_of(channel, address)
+        for reason in _LIFTED_BY_WORD:
+            consents.lift(session, channel, hashes, reason, now)
+        consents.add_consent(
+            session,
+            lead_id=lead.id,
+            submission_id=None,
+            channel=channel,
+            address_hash=hashes[0],
+            given=True,
+            act=Act.told_staff,
+            # The person's words are encrypted with the other evidence.
+            text="",
+            text_version="",
+            language=lead.language,
+            evidence={"by": by, "words": note},
+            occurred_at=now,
+            recorded_at=now,
+        )
+    facts = {"channels": sorted(channel.value for channel in channels)}
+    ledger.add_action(
+        session, lead_id=lead_id, verb="opt-in", by=by, at=now, door=door, note=note, facts=facts
+    )
+    return lead
+
+
+def _addresses(lead: Lead, channels: Collection[Channel]) -> list[tuple[Channel, str]]:
+    known = ((Channel.email, lead.email), (Channel.sms, lead.phone))
+    return [(channel, address) for channel, address in known if address and channel in channels]
 
 
 def _open_lead(session: Session, lead_id: uuid.UUID) -> Lead:

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, inspect, text
 from followup.domain.audit import PRUNED
 
 #: Columns that may be changed: what is encrypted is encrypted anew when keys are rotated, or
-#: erased; hashes are made anew with a new key; a suppression is lifted.
+#: erased; hashes are made anew with a new key; a suppression is confirmed, and lifted.
 _MAY_CHANGE: dict[str, set[str]] = {
     "consents": {"address_hash", "evidence"},
-    "suppressions": {"address_hash", "evidence", "lifted_at"},
+    "suppressions": {"address_hash", "evidence", "lifted_at", "confirmed_at"},
     "actions": {"note"},
     "audit": {"position", "seal"},
     "audit_heads": {"key", "position", "seal", "mac"},

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Channel
-from followup.domain.consent import SuppressionReason
+from followup.domain.consent import MatchedBy, SuppressionReason
 from followup.store import entries
 from followup.store.models import Consent, ErasedLead, Suppression
 
@@ -21,16 +21,25 @@ def add_consent(session: Session, **values: Any) -> Consent:
     return consent
 
 
-def list_consented(session: Session, channel: Channel, hashes: Collection[str]) -> set[str]:
-    """Which of the addresses have agreed to the channel. What an erased person once agreed to is
-    evidence, and permits nothing any more."""
-    statement = select(Consent.address_hash).where(
-        Consent.channel == channel,
-        Consent.given,
-        Consent.address_hash.in_(hashes),
-        Consent.lead_id.not_in(select(ErasedLead.lead_id)),
+def list_consented(
+    session: Session, channel: Channel, hashes: Collection[str]
+) -> dict[str, list[Consent]]:
+    """By which acts the addresses have agreed to the channel, the latest first. What an erased
+    person once agreed to is evidence, and permits nothing any more."""
+    statement = (
+        select(Consent)
+        .where(
+            Consent.channel == channel,
+            Consent.given,
+            Consent.address_hash.in_(hashes),
+            Consent.lead_id.not_in(select(ErasedLead.lead_id)),
+        )
+        .order_by(Consent.occurred_at.desc(), Consent.id.desc())
     )
-    return set(session.scalars(statement))
+    found: dict[str, list[Consent]] = {}
+    for one in session.scalars(statement):
+        found.setdefault(one.address_hash, []).append(one)
+    return found
 
 
 def list_consents(session: Session, lead_id: Any) -> Sequence[Consent]:
@@ -46,10 +55,12 @@ def suppress(
     reason: SuppressionReason,
     now: datetime,
     evidence: str | None = None,
-) -> None:
+    matched_by: MatchedBy | None = None,
+) -> bool:
     """Forbid the address from now on; for a reason that holds already, nothing is added.
 
-    Each reason has a row of its own, because lifting one must not lift the others.
+    Each reason has a row of its own, because lifting one must not lift the others. Whether it is
+    new.
     """
     holds = select(Suppression.id).where(
         Suppression.channel == channel,
@@ -57,16 +68,42 @@ def suppress(
         Suppression.reason == reason,
         Suppression.lifted_at.is_(None),
     )
-    if session.scalars(holds).first() is None:
-        row = Suppression(
-            channel=channel,
-            address_hash=address_hash,
-            reason=reason,
-            evidence=evidence,
-            created_at=now,
-        )
-        entries.add_evidence(session, row, at=now, verb="suppressed")
-        session.flush()
+    if session.scalars(holds).first() is not None:
+        return False
+    row = Suppression(
+        channel=channel,
+        address_hash=address_hash,
+        reason=reason,
+        evidence=evidence,
+        matched_by=matched_by,
+        created_at=now,
+    )
+    entries.add_evidence(session, row, at=now, verb="suppressed")
+    session.flush()
+    return True
+
+
+def note_confirmed(session: Session, channel: Channel, address_hash: str, now: datetime) -> None:
+    """Whoever opted out has the one confirmation of it."""
+    statement = select(Suppression).where(
+        Suppression.channel == channel,
+        Suppression.address_hash == address_hash,
+        Suppression.reason == SuppressionReason.opted_out,
+        Suppression.lifted_at.is_(None),
+        Suppression.confirmed_at.is_(None),
+    )
+    for row in session.scalars(statement).all():
+        row.confirmed_at = now
+        entries.add_entry(session, row=row, at=now, verb="confirmed")
+    session.flush()
+
+
+def list_history(session: Session, hashes: Collection[str]) -> Sequence[Suppression]:
+    """What forbids, or has forbidden, the addresses, the oldest first."""
+    statement = (
+        select(Suppression).where(Suppression.address_hash.in_(hashes)).order_by(Suppression.id)
+    )
+    return session.scalars(statement).all()
 
 
 def lift(

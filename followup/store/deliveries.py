@@ -124,6 +124,28 @@ def cancel_addressed(
     return _cancel(session, reason, *conditions)
 
 
+def cancel_reminders(session: Session, lead_ids: Collection[uuid.UUID], reason: Reason) -> int:
+    """What patients were still to be reminded of, on every channel. Returns how many."""
+    return _cancel(
+        session,
+        reason,
+        Delivery.lead_id.in_(lead_ids),
+        Delivery.audience == Audience.patient,
+        Delivery.lane == Lane.reminder,
+    )
+
+
+def cancel_notices(session: Session, lead_id: uuid.UUID, reason: Reason) -> int:
+    """What staff were still to be told of the lead's texts and of danger. Returns how many."""
+    return _cancel(
+        session,
+        reason,
+        Delivery.lead_id == lead_id,
+        Delivery.audience == Audience.staff,
+        Delivery.cadence.is_not(None),
+    )
+
+
 def cancel_alarm(session: Session, alarm_id: uuid.UUID, reason: Reason) -> int:
     """What was still to be told of an alarm that is over. Returns how many."""
     return _cancel(session, reason, Delivery.alarm_id == alarm_id)
@@ -209,20 +231,10 @@ def list_siblings(session: Session, row: Delivery) -> Sequence[Delivery]:
     return session.scalars(statement).all()
 
 
-def last_occurrences(session: Session, lead_id: uuid.UUID) -> dict[str, int]:
-    """The highest occurrence that was ever planned, by step."""
-    statement = (
-        select(Delivery.step, func.max(Delivery.occurrence))
-        .where(Delivery.lead_id == lead_id)
-        .group_by(Delivery.step)
-    )
-    return dict(session.execute(statement).all())
-
-
 def last_acknowledged_at(session: Session, lead_id: uuid.UUID) -> datetime | None:
     """Arrival of the newest submission for which an acknowledgement was planned."""
     statement = select(func.max(Delivery.arrived_at)).where(
-        Delivery.lead_id == lead_id, Delivery.lane == Lane.ack
+        Delivery.lead_id == lead_id, Delivery.lane == Lane.ack, Delivery.cadence.is_(None)
     )
     return session.execute(statement).scalar_one()
 
@@ -233,6 +245,7 @@ def list_texted(session: Session, hashes: Collection[str], since: datetime) -> s
         Delivery.recipient_hash.in_(hashes),
         Delivery.channel == Channel.sms,
         Delivery.lane == Lane.ack,
+        Delivery.cadence.is_(None),
         Delivery.audience == Audience.patient,
         Delivery.status.in_(REACHED_PROVIDER),
         Delivery.arrived_at >= since,

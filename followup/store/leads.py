@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, case, func, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from followup.domain.lead import WAITING, LeadStatus, new_reference
+from followup.domain.lead import WAITING, LeadStatus, Priority, is_urgent, new_reference
 from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.errors import FollowupError, NotFound
 from followup.store.models import Lead, Submission
 
 _choose = random.SystemRandom().choice
+
+#: `domain.lead.is_urgent`, where the rows are.
+_URGENCY = case((and_(Lead.priority == Priority.urgent, Lead.status.in_(WAITING)), 1), else_=0)
 
 
 def find_lead(session: Session, lead_id: uuid.UUID) -> Lead | None:
@@ -97,8 +100,8 @@ def list_leads(
     before: uuid.UUID | None = None,
     limit: int = 50,
 ) -> Sequence[Lead]:
-    """Newest first; `before` is the id to go on from."""
-    statement = select(Lead).order_by(Lead.id.desc()).limit(limit)
+    """The urgent that wait, then the newest, first; `before` is the id to go on from."""
+    statement = select(Lead).order_by(_URGENCY.desc(), Lead.id.desc()).limit(limit)
     if status is not None:
         statement = statement.where(Lead.status == status)
     if kind is not None:
@@ -109,7 +112,10 @@ def list_leads(
         owner = select(Submission.lead_id).where(Submission.id == submission)
         statement = statement.where(Lead.id.in_(owner))
     if before is not None:
-        statement = statement.where(Lead.id < before)
+        last = session.get(Lead, before)
+        urgency = literal(int(last is not None and is_urgent(last.priority, last.status)))
+        is_after = and_(urgency == _URGENCY, Lead.id < before)
+        statement = statement.where(or_(urgency > _URGENCY, is_after))
     if overdue is not None:
         late = _is_late(now)
         statement = statement.where(late if overdue else ~late)
@@ -130,9 +136,11 @@ def list_by_address(
 
 
 def list_open(session: Session) -> Sequence[Lead]:
-    """Everybody who waits, the longest past the promise first."""
+    """Everybody who waits: the urgent, then the longest past the promise, first."""
     statement = (
-        select(Lead).where(Lead.status == LeadStatus.open).order_by(Lead.promised_at, Lead.id)
+        select(Lead)
+        .where(Lead.status == LeadStatus.open)
+        .order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
     )
     return session.scalars(statement).all()
 

@@ -15,7 +15,17 @@ from sqlalchemy.orm import Session
 from followup.domain.audit import STRIPPED
 from followup.domain.delivery import Status
 from followup.store import entries
-from followup.store.models import Action, Base, Consent, Delivery, Lead, Reply, Submission
+from followup.store.models import (
+    Action,
+    Base,
+    Consent,
+    Delivery,
+    Lead,
+    Receipt,
+    Reply,
+    RiskMatch,
+    Submission,
+)
 
 #: What outlives a lead: evidence that says nothing of the person, and what was done by whom.
 EVIDENCE = frozenset({"consents", "decisions", "actions", "audit", "erased_leads"})
@@ -112,6 +122,27 @@ def list_strangers_replies(session: Session, sender_hashes: Collection[str]) -> 
     gone = Reply.lead_id.is_(None) | Reply.lead_id.not_in(select(Lead.id))
     statement = select(Reply).where(Reply.sender_hash.in_(sender_hashes), gone)
     return session.scalars(statement).all()
+
+
+def list_strangers_answers(session: Session, hashes: Collection[str]) -> Sequence[Delivery]:
+    """What we answered these numbers when they belonged to no lead, and is not on its way."""
+    statement = select(Delivery).where(
+        Delivery.recipient_hash.in_(hashes), Delivery.lead_id.is_(None), Delivery.alarm_id.is_(None)
+    )
+    return [row for row in session.scalars(statement) if not _is_moving(row)]
+
+
+def remove_of_strangers(
+    session: Session, rows: Sequence[Reply | Submission], answers: Sequence[Delivery]
+) -> None:
+    """With the answers their receipts, and with the words what was found in them."""
+    ids = [row.id for row in rows]
+    found = or_(RiskMatch.reply_id.in_(ids), RiskMatch.submission_id.in_(ids))
+    session.execute(delete(RiskMatch).where(found))
+    session.execute(delete(Receipt).where(Receipt.delivery_id.in_([row.id for row in answers])))
+    for row in (*answers, *rows):
+        session.delete(row)
+    session.flush()
 
 
 def list_unowned_submissions(session: Session) -> Sequence[Submission]:

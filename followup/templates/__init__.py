@@ -4,8 +4,10 @@ Web pages are rendered by `web`; only their environment comes from here.
 """
 
 from followup.templates.catalogue import (
+    DANGER,
     OVER,
     RAISED,
+    REPLIED,
     Templates,
     check_templates,
     pages_environment,
@@ -13,12 +15,15 @@ from followup.templates.catalogue import (
 from followup.templates.facts import VARIABLES, Place, Variable, clinic_facts, greeting_name
 from followup.templates.lint import sample_facts
 from followup.templates.problem import Problem, Refused
-from followup.templates.wording import ALARMS, Message
+from followup.templates.wording import ALARMS, REPLIES, Message
 
 __all__ = [
     "ALARMS",
+    "DANGER",
     "OVER",
     "RAISED",
+    "REPLIED",
+    "REPLIES",
     "VARIABLES",
     "Message",
     "Place",

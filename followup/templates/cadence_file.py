@@ -46,6 +46,7 @@ class _StepTable(_Table):
     waits_for_opening: frozenset[Channel] = frozenset()
     fallback: tuple[Channel, ...] = ()
     acknowledges: bool = False
+    informational: bool = True
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from followup.clinic import Clinic
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.domain.lead import Role
 from followup.errors import NotFound, Unfit
@@ -17,6 +18,7 @@ from followup.templates.lint import lint, lint_words, unfit
 from followup.templates.problem import Problem, Refused, collecting
 from followup.templates.wording import (
     ALARMS,
+    REPLIES,
     Key,
     Letterhead,
     Message,
@@ -32,6 +34,10 @@ from followup.templates.wording import (
 _CADENCE_FILE = "cadence.toml"
 #: The steps of the cadence `alarms`: something is wrong; it is over.
 RAISED, OVER = "raised", "over"
+#: Those of the cadence `replies` that are for staff: somebody wrote; somebody may be in danger.
+REPLIED, DANGER = "replied", "danger"
+#: What must be there, whatever the clinic's own cadences are: the steps by their cadence.
+_OURS = {ALARMS: (RAISED, OVER), REPLIES: (*Answer, REPLIED, DANGER)}
 
 
 class Templates:
@@ -84,7 +90,7 @@ class Templates:
     ) -> Wording:
         step = planned.name
         if planned.audience is Audience.patient:
-            variant = role if role == Role.referrer else None
+            variant = role if role == Role.referrer and cadence != REPLIES else None
             return self._wordings[
                 Key(cadence, step, channel, self._clinic.language(language), variant)
             ]
@@ -138,16 +144,40 @@ def _read(
 def _unknown_cadences(
     folder: Path, clinic: Clinic, cadences: Mapping[str, Cadence]
 ) -> Iterator[Problem]:
-    path = folder / ALARMS / _CADENCE_FILE
-    if ALARMS not in cadences and not path.exists():
-        yield Problem(path, None, "is missing; it says how staff are told of the service's trouble")
-    for step in (RAISED, OVER):
-        if ALARMS in cadences and cadences[ALARMS].find_step(step) is None:
-            yield Problem(path, None, f"expected a step {step!r}")
+    for name, steps in _OURS.items():
+        path = folder / name / _CADENCE_FILE
+        if name not in cadences and not path.exists():
+            yield Problem(path, None, f"is missing; {_MEANT_FOR[name]}")
+        for step in steps:
+            found = cadences[name].find_step(step) if name in cadences else None
+            if name in cadences and found is None:
+                yield Problem(path, None, f"expected a step {str(step)!r}")
+            if found is not None and (wrong := _wrongly_told(found, isinstance(step, Answer))):
+                yield Problem(path, None, f"step {step}: expected {wrong}")
+    for cadence in cadences.values():
+        path = folder / cadence.name / _CADENCE_FILE
+        for step in cadence.steps:
+            # A delivery's key holds the step, and not the cadence.
+            if cadence.name not in _OURS and step.name in _OURS[REPLIES]:
+                yield Problem(path, None, f"step {step.name}: is a name of templates/replies/")
     for kind, form in clinic.forms.items():
         path = folder / form.cadence / _CADENCE_FILE
         if form.cadence not in cadences and not path.exists():
             yield Problem(path, None, f"is missing; clinic.toml names it: forms.{kind}.cadence")
+
+
+def _wrongly_told(step: Step, is_answer: bool) -> str | None:
+    """An answer goes where the text came from; all else of ours is for staff."""
+    if not is_answer:
+        return None if step.audience is Audience.staff else "audience = 'staff'"
+    is_right = step.audience is Audience.patient and step.every_channel == (Channel.sms,)
+    return None if is_right else "audience = 'patient' and channels = ['sms']"
+
+
+_MEANT_FOR = {
+    ALARMS: "it says how staff are told of the service's trouble",
+    REPLIES: "it says how texts are answered, and how staff are told of them",
+}
 
 
 def _owed(cadence: Cadence, clinic: Clinic, folder: Path) -> Iterator[tuple[Step, Key]]:
@@ -157,7 +187,8 @@ def _owed(cadence: Cadence, clinic: Clinic, folder: Path) -> Iterator[tuple[Step
             if step.audience is Audience.patient:
                 for language in clinic.languages:
                     yield step, Key(cadence.name, step.name, channel, language)
-                    yield step, Key(cadence.name, step.name, channel, language, Role.referrer)
+                    if cadence.name != REPLIES:
+                        yield step, Key(cadence.name, step.name, channel, language, Role.referrer)
             else:
                 common = Key(cadence.name, step.name, channel, clinic.default_language)
                 own = Key(cadence.name, step.name, channel, clinic.default_language, Role.referrer)

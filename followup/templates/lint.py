@@ -12,13 +12,14 @@ from functools import cache
 
 from followup.clinic import Clinic
 from followup.domain.alarm import MOST_NAMED, AlarmKind, describe
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel, Step
 from followup.domain.sms import count_segments
 from followup.errors import Misconfigured
 from followup.templates.facts import clinic_facts, harmless, in_gsm7
 from followup.templates.markup import without_comments, words_of
 from followup.templates.problem import Problem
-from followup.templates.wording import Message, Source, Wording
+from followup.templates.wording import REPLIES, Message, Source, Wording
 from followup.templates.words import CLINICAL, DRUGS, PROMISES, SHORTENERS, TRADE, find_words, plain
 
 #: Twilio's advice: twilio.com/docs/glossary/what-sms-character-limit
@@ -52,6 +53,11 @@ class _Case:
     @property
     def is_sms(self) -> bool:
         return self.wording.key.channel is Channel.sms
+
+    @property
+    def answer(self) -> str | None:
+        """Which fixed answer to a text it is."""
+        return self.step.name if self.wording.key.cadence == REPLIES else None
 
     @property
     def said(self) -> str:
@@ -224,13 +230,19 @@ def _opens_as_carriers_ask(case: _Case) -> Iterator[_Complaint]:
 
 
 def _can_be_called(case: _Case) -> Iterator[_Complaint]:
+    # To somebody in danger there is one number to call.
+    if case.answer == Answer.crisis:
+        return
     if case.to_patient and str(case.facts["clinic_phone"]) not in case.message.text:
         needed = "{{ clinic_phone }}"
         yield _Complaint(f"expected the number to call in every message to a patient: {needed}")
 
 
 def _helps_in_a_crisis(case: _Case) -> Iterator[_Complaint]:
-    """988 takes calls and texts day and night: 988lifeline.org. A referrer's text has no room."""
+    """988 takes calls and texts day and night: 988lifeline.org. A referrer's text has no room, and
+    the confirmation of an opt-out says nothing else: 47 CFR 64.1200(a)(12)."""
+    if case.answer == Answer.opted_out:
+        return
     if not case.to_patient or (case.is_sms and case.wording.key.role is not None):
         return
     bodies = [body for body in (case.message.text, case.message.html) if body is not None]

@@ -17,6 +17,8 @@ from followup.templates.problem import Problem, Refused
 
 #: The cadence whose messages are about the service itself, and not about a lead.
 ALARMS = "alarms"
+#: The cadence of what answers a text, or tells staff of one.
+REPLIES = "replies"
 
 _SUFFIXES = {Channel.email: "md", Channel.sms: "txt"}
 

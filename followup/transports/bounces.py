@@ -5,6 +5,7 @@ Whatever else arrives there, such as an automatic answer (RFC 3834), is no repor
 
 import email.policy
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from email import message_from_bytes, message_from_string
 from email.message import Message
@@ -47,6 +48,13 @@ def read(raw: bytes) -> list[MailEvent]:
         MailEvent(said, happening, event_id, code, delivery_id)
         for said, happening, code in _happenings(parts)
     ]
+
+
+def read_farewell(raw: bytes) -> str | None:
+    """The token in the subject of a mail that unsubscribes, as our List-Unsubscribe asks for."""
+    mail = message_from_bytes(raw, policy=email.policy.compat32)
+    found = re.search(r"\bunsubscribe\s+([\w.-]+)", str(mail["Subject"] or ""), re.IGNORECASE)
+    return found[1] if found else None
 
 
 def _happenings(parts: list[Message]) -> Iterator[tuple[str, MailHappening, str]]:

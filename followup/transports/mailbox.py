@@ -1,5 +1,5 @@
-"""The mailbox that bounces arrive in, by IMAP (RFC 3501). Only reports are fetched, and only what
-was dealt with is marked as read, so that staff may read the same mailbox."""
+"""The mailbox that bounces arrive in, by IMAP (RFC 3501). Only reports are fetched, and mails that
+unsubscribe, and only what was dealt with is marked as read, so that staff may read it too."""
 
 import imaplib
 import re
@@ -20,6 +20,10 @@ ANSWER_TIMEOUT = timedelta(seconds=10)
 LOOKED_AT, REPORT_LIMIT = 500, 256 * 1024
 
 _REPORT = re.compile(rb"content-type:\s*multipart/report\b", re.IGNORECASE)
+#: What our List-Unsubscribe asks mail programs to write.
+_FAREWELL = re.compile(rb"^subject:.*\bunsubscribe +\S", re.IGNORECASE | re.MULTILINE)
+#: RFC 3834: what a machine sends by itself triggers nothing.
+_AUTOMATIC = re.compile(rb"^auto-submitted:\s*(?!no\b)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,16 @@ class OpenMailbox:
     def __init__(self, connection: imaplib.IMAP4) -> None:
         self._connection = connection
 
-    def unread_reports(self) -> list[str]:
-        """The numbers of reports among the newest unread mails, the oldest first."""
+    def unread_for_us(self) -> list[str]:
+        """The numbers of reports, and of mails that unsubscribe, among the newest unread mails, the
+        oldest first."""
         _, found = self._connection.uid("SEARCH", "UNSEEN")
         numbers = found[0].decode().split()[-LOOKED_AT:] if found and found[0] else []
         if not numbers:
             return []
-        wanted = "(BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])"
+        wanted = "(BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE SUBJECT AUTO-SUBMITTED)])"
         _, kinds = self._connection.uid("FETCH", ",".join(numbers), wanted)
-        return [number for number, header in _numbered(kinds) if _REPORT.search(header)]
+        return [number for number, header in _numbered(kinds) if _is_for_us(header)]
 
     def fetch(self, number: str) -> bytes:
         """The mail, which stays unread; its beginning, when it is a long one."""
@@ -115,6 +120,11 @@ class OpenMailbox:
 
     def mark_read(self, number: str) -> None:
         self._connection.uid("STORE", number, "+FLAGS.SILENT", r"(\Seen)")
+
+
+def _is_for_us(header: bytes) -> bool:
+    is_farewell = _FAREWELL.search(header) and not _AUTOMATIC.search(header)
+    return bool(_REPORT.search(header) or is_farewell)
 
 
 def _numbered(answers: Sequence[Any]) -> Iterator[tuple[str, bytes]]:

@@ -10,11 +10,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from followup.bootstrap import Service
 from followup.domain.audit import Door
+from followup.domain.cadence import Channel
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.services import auditing, reporting, reviewing, searching, working
-from followup.store import leads, submissions
+from followup.store import leads, replies, submissions
 from followup.store.db import reading, transaction
 from followup.store.models import Person
 from followup.web.deps import TheBell, ThePerson, TheService
@@ -67,6 +68,19 @@ class AttemptBody(_Body):
     note: Note = None
 
 
+Channels = Annotated[frozenset[Channel], Field(min_length=1)]
+
+
+class OptOutBody(_Body):
+    note: Note = None
+    channels: Channels = frozenset(Channel)
+
+
+class OptInBody(_Body):
+    note: Annotated[str, Field(min_length=1, max_length=2000), _Storable]
+    channels: Channels
+
+
 class SnoozeBody(_Body):
     until: AwareDatetime
 
@@ -90,7 +104,7 @@ class SpamFilters(_Body):
     cursor: uuid.UUID | None = None
 
 
-@router.get("/leads", summary="Leads, newest first")
+@router.get("/leads", summary="Leads: the urgent, then the newest, first")
 def list_leads(
     service: TheService, person: ThePerson, filters: Annotated[Filters, Query()]
 ) -> dict[str, Any]:
@@ -235,13 +249,43 @@ def reopen(
     summary="The person asked not to be written to",
 )
 def opt_out(
-    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AttemptBody | None = None
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: OptOutBody | None = None
+) -> dict[str, Any]:
+    body = body or OptOutBody()
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = working.record_opt_out(
+            session,
+            service.planner,
+            lead_id,
+            by=person.name,
+            now=now,
+            note=body.note,
+            channels=body.channels,
+            door=Door.api,
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
+    "/leads/{lead_id}/opt-in",
+    responses=_ON_A_LEAD,
+    summary="The person told staff that we may write again",
+)
+def opt_in(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: OptInBody
 ) -> dict[str, Any]:
     now = service.now()
     with transaction(service.engine) as session:
-        note = body.note if body else None
-        lead = working.record_opt_out(
-            session, service.planner, lead_id, by=person.name, now=now, door=Door.api, note=note
+        lead = working.record_opt_in(
+            session,
+            service.planner,
+            lead_id,
+            by=person.name,
+            now=now,
+            note=body.note,
+            channels=body.channels,
+            door=Door.api,
         )
         return {"lead": reporting.show_lead(lead, now)}
 
@@ -301,6 +345,15 @@ def reject_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[s
         door=Door.api,
     )
     return {"rejected": count}
+
+
+@router.get("/replies/unassigned", summary="Texts from numbers of no lead, newest first")
+def list_unassigned(service: TheService, person: ThePerson) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        found = replies.list_unassigned(session)
+        items = [reporting.show_reply(one) | {"from": one.sender} for one in found]
+    _note_seen(service, person, "unassigned", replies=[str(one.id) for one in found])
+    return {"items": items}
 
 
 @router.get("/stats", summary="Waiting, overdue, time to first contact, deliveries")

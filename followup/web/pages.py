@@ -2,7 +2,7 @@
 because mail scanners follow links."""
 
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
@@ -149,17 +149,21 @@ def show_unsubscribe(service: TheService, token: str) -> Response:
 @router.post(
     "/unsubscribe/{token}",
     summary="Stops mail to this address (RFC 8058)",
-    responses=describe(413),
+    responses=describe(413, 422),
 )
-def unsubscribe(service: TheService, token: str) -> Response:
-    """One click, no login; the same answer when it was done before."""
+def unsubscribe(
+    service: TheService, token: str, everything: Literal["yes", "no"] = "no"
+) -> Response:
+    """One click, no login; the same answer when it was done before. `everything` ends texts too; a
+    mail program, which knows nothing of it, ends mail alone."""
     try:
         delivery_id = service.links.read_unsubscribe(token)
         language = _language_of(service, delivery_id)
     except NotFound:
         return _gone(service)
-    receiving.unsubscribe(service.engine, delivery_id, service.now())
-    return _unsubscribe_page(service, token, "done", language)
+    whole = everything == "yes"
+    receiving.unsubscribe(service.engine, delivery_id, service.now(), texts_too=whole)
+    return _unsubscribe_page(service, token, "everything" if whole else "done", language)
 
 
 def _language_of(service: Service, delivery_id: uuid.UUID) -> str:

@@ -10,6 +10,7 @@ from followup.bootstrap import Service
 from followup.services import receiving
 from followup.transports.twilio import read_report
 from followup.transports.twilio_proofs import is_signed
+from followup.transports.twilio_texts import is_answered, meaning_of
 from followup.web.deps import TheForm, TheService
 from followup.web.problems import Problem, describe
 
@@ -69,11 +70,15 @@ def status(service: TheService, delivery_id: uuid.UUID, fields: SignedFields) ->
 )
 def inbound(service: TheService, fields: SignedFields) -> Response:
     """Answers with silence: what is said back, if anything, is a delivery of its own."""
+    body, opt_out_type = _text(fields, "Body"), _text(fields, "OptOutType")
+    filter_on = service.settings.twilio_stop_filter == "on"
     text = receiving.Text(
         provider_id=_text(fields, "MessageSid")[:64],
         sender=_text(fields, "From"),
-        body=_text(fields, "Body"),
-        opt_out_type=_text(fields, "OptOutType"),
+        body=body,
+        recipient=_text(fields, "To"),
+        provider_meaning=meaning_of(opt_out_type),
+        is_answered=is_answered(body, opt_out_type, filter_on=filter_on),
     )
     _receive(service, text)
     return Response(_SILENCE, media_type="text/xml")

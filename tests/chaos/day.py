@@ -22,7 +22,7 @@ from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status
 from followup.domain.submission import Kind
 from followup.errors import Conflict
-from followup.services import bouncing, intake, receiving, settling, watching, working
+from followup.services import bouncing, heeding, intake, receiving, settling, watching, working
 from followup.services.sending import BATCH
 from followup.store.db import make_engine, transaction
 from followup.store.models import Lead, Submission
@@ -184,6 +184,8 @@ def withdraw(desk: Desk, lead: Lead) -> None:
     """The person asks staff, after a voicemail and a promise to call later; and clicks, too."""
     act(desk, working.record_attempt, desk.planner, lead.id)
     act(desk, working.snooze, lead.id, until=desk.now + HOUR)
+    told = {"note": "yes, she said, and then no", "channels": [Channel.sms]}
+    act(desk, working.record_opt_in, desk.planner, lead.id, **told)
     act(desk, working.record_opt_out, desk.planner, lead.id)
     mail = desk.row(lead, "acknowledgement", Channel.email)
     receiving.unsubscribe(desk.engine, mail.id, desk.now)
@@ -192,8 +194,10 @@ def withdraw(desk: Desk, lead: Lead) -> None:
 
 
 def look_around(desk: Desk) -> None:
-    """What is done once in a while: ask for receipts that never came, and see what is wrong."""
+    """What is done once in a while: ask for receipts that never came, heed texts that were left
+    over, and see what is wrong."""
     desk.let_asking_come()
+    heeding.heed_left(desk.engine, desk.planner, desk.now)
     settling.reconcile(desk.sender, desk.now)
     watching.watch(desk.engine, desk.planner, desk.now, caps=None)
 

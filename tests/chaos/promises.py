@@ -16,7 +16,15 @@ from followup.store.models import Delivery
 DAYTIME = range(8, 21)
 FIRST_TEXT_EVERY = timedelta(days=30)
 
+#: Answers that go to a number that is silent.
+ASKED_FOR = frozenset({"opted-out", "help"})
+
 Address = tuple[Channel, str]
+
+
+def _follows_text(row: Delivery) -> bool:
+    """It answers a text of the person's own, or tells staff of one, and reminds nobody."""
+    return row.reply_id is not None
 
 
 @dataclass
@@ -54,7 +62,7 @@ class Promises:
         for row in rows:
             self._rows[row.id] = row
             self._underway.add(row.id)
-            if row.lead_id in self._silent:
+            if row.lead_id in self._silent and not _follows_text(row):
                 self._break(row, "was claimed after its lead was marked")
             if row.expires_at is not None and now >= row.expires_at:
                 self._break(row, "was claimed after it had expired")
@@ -62,9 +70,11 @@ class Promises:
                 self._judge_patients(row, now)
 
     def _judge_patients(self, row: Delivery, now: datetime) -> None:
-        if why := self._unwelcome.get((row.channel, row.recipient)):
+        why = self._unwelcome.get((row.channel, row.recipient))
+        if why and not (_follows_text(row) and row.step in ASKED_FOR):
             self._break(row, f"was claimed although {', '.join(sorted(why))}")
-        if row.channel is Channel.sms and row.recipient not in self._consented:
+        is_text = row.channel is Channel.sms and not _follows_text(row)
+        if is_text and row.recipient not in self._consented:
             self._break(row, "was claimed without consent")
         hour = now.astimezone(self.zone).hour
         if row.channel is Channel.sms and row.lane is Lane.reminder and hour not in DAYTIME:
@@ -78,7 +88,7 @@ class Promises:
         """A call begins."""
         row = self._rows[delivery_id]
         self._underway.discard(delivery_id)
-        if row.lead_id in self._silent:
+        if row.lead_id in self._silent and not _follows_text(row):
             if delivery_id not in self._silent[row.lead_id]:
                 self._break(row, "began after its lead was marked, and was not named in flight")
             self._silent[row.lead_id].discard(delivery_id)
@@ -86,7 +96,8 @@ class Promises:
     def took(self, delivery_id: uuid.UUID, now: datetime) -> None:
         """A provider took it."""
         row = self._rows[delivery_id]
-        if row.audience is Audience.patient and row.channel is Channel.sms and row.lane is Lane.ack:
+        is_ack = row.lane is Lane.ack and not _follows_text(row)
+        if row.audience is Audience.patient and row.channel is Channel.sms and is_ack:
             before = self._first_texts.get(row.recipient)
             if before is not None and now - before < FIRST_TEXT_EVERY:
                 self._break(row, "is a second first text to its number")

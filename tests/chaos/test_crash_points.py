@@ -9,6 +9,7 @@ from tests.chaos.points import acts, sites
 #: Every transaction of the services, and every act of the staff.
 TRANSACTIONS = (
     "bouncing.record_mail_event",
+    "heeding.heed_reply",
     "intake.receive",
     "intake.consume",
     "intake.replay",
@@ -27,6 +28,7 @@ TRANSACTIONS = (
     "working.record_attempt",
     "working.snooze",
     "working.reopen",
+    "working.record_opt_in",
     "working.record_opt_out",
 )
 CALLS = ("call", "question")

@@ -163,3 +163,17 @@ def test_one_is_named_or_all_are_meant(run: Run, lead: str) -> None:
         ran = run("leads", *arguments)
         assert ran.status == 2
         assert "name one lead, or say --all" in one_line(ran)
+
+
+def test_what_the_person_said_about_being_written_to_is_recorded(run: Run, lead: str) -> None:
+    said = run("leads", "opt-out", lead, "--channel", "sms", "--note", "no texts, please")
+    assert said.out == f"{lead}: sms to this person is over\n"
+    (held,) = run("leads", "show", lead, "--json").json["suppressions"]
+    assert (held["channel"], held["evidence"]) == ("sms", "no texts, please")
+
+    again = run("leads", "opt-in", lead, "--note", "asked for them on the phone")
+    assert again.out == f"{lead}: email and sms to this person may go again\n"
+    (held,) = run("leads", "show", lead, "--json").json["suppressions"]
+    assert held["lifted_at"] is not None
+    assert run("leads", "opt-in", lead).status == 2
+    assert run("leads", "opt-out", "Z9Z9").status == 1

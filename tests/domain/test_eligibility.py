@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import SENTENCES, TRANSITIONS, Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Wait, assess
@@ -57,6 +58,14 @@ ALERT_TEXT = ACK_TEXT | {
     "has_consent": False,
 }
 ALERT_MAIL = ALERT_TEXT | {"channel": Channel.email, "zones": ()}
+ANSWER_TEXT = ACK_TEXT | {
+    "acknowledges": False,
+    "answer": Answer.received,
+    "invited": True,
+    "whatever_status": True,
+    "has_consent": False,
+}
+CONFIRMATION = ANSWER_TEXT | {"answer": Answer.opted_out, "suppressed": Reason.opted_out}
 REMINDER_TEXT = ALERT_TEXT | {"lane": Lane.reminder}
 REMINDER_MAIL = ALERT_MAIL | {"lane": Lane.reminder}
 
@@ -160,6 +169,7 @@ def test_a_service_that_is_tried_out_writes_to_those_on_its_list_alone(
     "reason", [Reason.opted_out, Reason.unsubscribed, Reason.unreachable, Reason.asked_staff]
 )
 def test_a_suppressed_address_is_not_written_to(kind: dict[str, Any], reason: Reason) -> None:
+    """Cases 53 and 64: whatever kind of message it is."""
     assert judged(kind, suppressed=reason) == Skip(reason)
 
 
@@ -407,3 +417,46 @@ def test_who_said_no_or_was_reached_is_never_written_to(
 
     if says_no or (is_text and not kind["has_consent"]):
         assert judged(kind, now) != Send()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "verdict"),
+    [
+        pytest.param(ANSWER_TEXT, {}, Send(), id="a text of one's own is the invitation"),
+        pytest.param(ANSWER_TEXT, {"invited": False}, Skip(Reason.no_consent), id="a form is none"),
+        pytest.param(ANSWER_TEXT, {"lead_status": LeadStatus.contacted}, Send(), id="contacted"),
+        pytest.param(ANSWER_TEXT, {"lead_status": LeadStatus.held}, Send(), id="held"),
+        pytest.param(
+            ANSWER_TEXT, {"suppressed": Reason.opted_out}, Skip(Reason.opted_out), id="opted out"
+        ),
+        pytest.param(
+            ANSWER_TEXT | {"answer": Answer.crisis},
+            {"suppressed": Reason.opted_out},
+            Skip(Reason.opted_out),
+            id="not even 988 goes past an opt-out",
+        ),
+        pytest.param(CONFIRMATION, {}, Send(), id="the one confirmation"),
+        pytest.param(CONFIRMATION | {"answer": Answer.help}, {}, Send(), id="HELP"),
+        pytest.param(
+            CONFIRMATION, {"not_textable": "country"}, Skip(Reason.not_textable), id="abroad"
+        ),
+        pytest.param(
+            CONFIRMATION, {"expires_at": NOON}, Skip(Reason.expired, Status.expired), id="late"
+        ),
+        pytest.param(
+            CONFIRMATION,
+            {"capped_until": NOON + MINUTE},
+            Wait(NOON + MINUTE, Reason.capped),
+            id="too many",
+        ),
+    ],
+)
+def test_an_answer_passes_by_what_would_keep_it_from_whoever_asked(
+    kind: dict[str, Any], changes: dict[str, Any], verdict: object
+) -> None:
+    assert judged(kind, **changes) == verdict
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_an_answer_goes_at_any_hour(answer: Answer) -> None:
+    assert judged(ANSWER_TEXT, NIGHT, answer=answer) == Send()

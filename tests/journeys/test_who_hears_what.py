@@ -82,7 +82,7 @@ def test_who_gave_a_number_alone_is_texted_and_who_gave_an_address_alone_is_mail
 _PATIENTS = (ALICE.phone, ALICE.email, BOB.phone, BOB.email)
 
 
-def test_after_stop_there_are_no_more_texts_mail_goes_on_and_so_do_reminders(
+def test_after_stop_nobody_is_reminded_but_staff_and_one_text_confirms_it(
     day: ClinicDay,
 ) -> None:
     day.it_is("2026-11-17 10:00")
@@ -92,10 +92,13 @@ def test_after_stop_there_are_no_more_texts_mail_goes_on_and_so_do_reminders(
     day.texts_back(ALICE, "Stop.")
     day.goes_on_until("2026-11-18 10:00")
 
-    assert day.texts(ALICE.phone) == ["Tue 10:00"]
-    assert day.mails(ALICE.email)[1:] == ["Wed 10:00 We have not forgotten you"]
+    assert day.texts(ALICE.phone) == ["Tue 10:00", "Tue 10:07"]
+    assert day.mails(ALICE.email)[1:] == []
     assert day.texts(FRONT_DESKS_PHONE)[-2:] == ["Tue 15:00", "Tue 17:00"]
-    assert day.why_not(alice) == {("not-forgotten", "sms"): "opted_out"}
+    assert day.why_not(alice) == {
+        ("not-forgotten", "sms"): "opted_out",
+        ("not-forgotten", "email"): "replied",
+    }
 
 
 def test_a_stop_holds_for_the_next_submission_too(day: ClinicDay) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from followup.domain.cadence import Audience, Channel, Lane
-from followup.domain.consent import SuppressionReason
+from followup.domain.consent import MatchedBy, SuppressionReason
 from followup.domain.delivery import TRANSITIONS, Reason, Status
 from followup.services import bouncing
 from followup.services.bouncing import record_mail_event
@@ -21,7 +21,7 @@ from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.mailbox import Mailbox
 from tests.parallel import together
 from tests.schema import KEYRING
-from tests.services.cast import ALICE, BOB, FRONT_DESK, Desk
+from tests.services.cast import ALICE, BOB, FRONT_DESK, LINKS, Desk
 from tests.transports.imap_server import ImapServer
 from tests.transports.reports import OUT_OF_OFFICE, complaint, report
 
@@ -472,8 +472,8 @@ def test_bounces_in_the_mailbox_are_taken_once(
     row = mailed(desk)
     server.put(report(row.id, action="delayed", status="4.4.1"), report(row.id), report(new_id()))
 
-    assert bouncing.read_bounces(desk.engine, desk.planner, box, desk.now) == 3
-    assert bouncing.read_bounces(desk.engine, desk.planner, box, desk.now) == 0
+    assert bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now) == 3
+    assert bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now) == 0
 
     assert again(desk, row).status is Status.undelivered
     assert suppressed(desk) is SuppressionReason.unreachable
@@ -486,7 +486,7 @@ def test_a_complaint_in_the_mailbox_silences_the_address(
     row = mailed(desk)
     server.put(complaint(row.id))
 
-    bouncing.read_bounces(desk.engine, desk.planner, box, desk.now)
+    bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now)
 
     assert suppressed(desk) is SuppressionReason.complained
     assert mail_owed(desk) == []
@@ -499,7 +499,7 @@ def test_an_automatic_reply_is_no_reply_and_stops_nothing(
     owed = len(mail_owed(desk))
     server.put(OUT_OF_OFFICE)
 
-    assert bouncing.read_bounces(desk.engine, desk.planner, box, desk.now) == 0
+    assert bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now) == 0
 
     assert again(desk, row).status is Status.accepted
     assert suppressed(desk) is None
@@ -515,10 +515,10 @@ def test_a_report_that_was_not_committed_is_read_again(
     without_tables = make_engine(f"sqlite:///{tmp_path}/empty.db", KEYRING)
 
     with pytest.raises(OperationalError):
-        bouncing.read_bounces(without_tables, desk.planner, box, desk.now)
+        bouncing.read_bounces(without_tables, desk.planner, LINKS, box, desk.now)
     without_tables.dispose()
 
-    assert bouncing.read_bounces(desk.engine, desk.planner, box, desk.now) == 1
+    assert bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now) == 1
     assert again(desk, row).status is Status.undelivered
 
 
@@ -531,6 +531,53 @@ def test_a_slow_mailbox_is_read_over_several_runs(
     def run() -> int:
         """In which every look at the clock takes half of a run's time."""
         clock = count(0, bouncing.RUN.total_seconds() / 2)
-        return bouncing.read_bounces(desk.engine, desk.planner, box, desk.now, clock.__next__)
+        return bouncing.read_bounces(
+            desk.engine, desk.planner, LINKS, box, desk.now, clock.__next__
+        )
 
     assert [run() for _ in range(4)] == [1, 1, 1, 0]
+
+
+def farewell(token: str, headers: str = "") -> bytes:
+    """What a mail program writes for a mailto of ours."""
+    lines = f"From: Alice <alice@example.com>\nSubject: Unsubscribe {token}\n{headers}\n\n"
+    return lines.replace("\n", "\r\n").encode()
+
+
+def token_of(row: Delivery) -> str:
+    return LINKS.unsubscribe_url(row.id).rpartition("/")[2]
+
+
+def test_a_mail_that_unsubscribes_does_and_is_marked_as_read(
+    desk: Desk, server: ImapServer, box: Mailbox
+) -> None:
+    row = mailed(desk)
+    server.put(farewell(token_of(row)))
+
+    assert bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now) == 1
+
+    assert mail_owed(desk) == []
+    with reading(desk.engine) as session:
+        (kept,) = consents.list_history(session, [HASH])
+    assert (kept.reason, kept.matched_by) == (SuppressionReason.unsubscribed, MatchedBy.mail)
+    assert server.unread() == 0
+
+
+@pytest.mark.parametrize(
+    ("mail", "read"),
+    [
+        pytest.param(farewell("AbCdEf.forged"), 1, id="a token that is not ours"),
+        pytest.param(farewell(""), 0, id="no token"),
+        pytest.param(farewell("x", "Auto-Submitted: auto-replied\n"), 0, id="by a machine"),
+    ],
+)
+def test_nobody_is_unsubscribed_by_what_is_not_theirs(
+    desk: Desk, server: ImapServer, box: Mailbox, mail: bytes, read: int
+) -> None:
+    mailed(desk)
+    owed = len(mail_owed(desk))
+    server.put(mail)
+
+    assert bouncing.read_bounces(desk.engine, desk.planner, LINKS, box, desk.now) == read
+
+    assert len(mail_owed(desk)) == owed > 0

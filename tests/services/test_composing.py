@@ -218,3 +218,17 @@ def test_message_ids_end_with_the_senders_domain(desk: Desk, sender: str, domain
     message = composer.compose(row, lead, desk.now)
 
     assert message.message_id.endswith(f"@{domain}>")
+
+
+def test_a_mail_can_be_ended_by_a_mail_where_a_mailbox_is_read(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    row = desk.row(lead, "not-forgotten", Channel.email)
+    composer = Composer(desk.planner, templates(), LINKS, "c@example.com", "hello@example.com")
+
+    message = composer.compose(row, lead, desk.now)
+
+    link = LINKS.unsubscribe_url(row.id)
+    token = link.rpartition("/")[2]
+    mailto = f"mailto:hello@example.com?subject=unsubscribe%20{token}"
+    assert message.headers["List-Unsubscribe"] == f"<{mailto}>, <{link}>"
+    assert message.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"

@@ -37,11 +37,15 @@ def form() -> dict[str, Any]:
     return {"opening": f"opening {next(_numbers)}", "agent": f"Safari {next(_numbers)}"}
 
 
+#: N11 is no exchange.
+EXCHANGES = [number for number in range(220, 520) if number % 100 != 11]
+
+
 def stranger(**fields: Any) -> dict[str, Any]:
     """Somebody who has nothing in common with anybody."""
     number = next(_numbers)
-    area, exchange = AREAS[number // 300 % len(AREAS)], 220 + number % 300
-    exchange += exchange % 100 == 11
+    area = AREAS[number // len(EXCHANGES) % len(AREAS)]
+    exchange = EXCHANGES[number % len(EXCHANGES)]
     return {
         "name": "Cora Lee",
         "email": f"cora{number}@mail{number}.example.com",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Channel, Lane
+from followup.domain.consent import Act
 from followup.domain.delivery import Reason, Status
 from followup.domain.submission import Kind
 from followup.errors import Invalid, KeyReused
@@ -307,8 +308,13 @@ def test_consent_is_kept_with_the_words_that_were_shown(
     version, words = clinic().consent_text("contact", None, language)
     assert (consent.given, consent.text, consent.text_version) == (given, words, version)
     assert consent.address_hash == KEYRING.hash(ALICE["phone"])
-    assert consent.evidence == {"address": "203.0.113.9", "source_url": "https://e.test/"}
-    assert consent.occurred_at == TUESDAY_TEN
+    assert consent.evidence == {
+        "address": "203.0.113.9",
+        "form": "contact",
+        "source": "api",
+        "source_url": "https://e.test/",
+    }
+    assert (consent.occurred_at, consent.recorded_at) == (TUESDAY_TEN, TUESDAY_TEN)
 
 
 @pytest.mark.parametrize(
@@ -397,3 +403,58 @@ def test_parallel_consumers_of_the_same_people_do_not_wait_in_a_ring(
 
     assert counts == [intake.BATCH] * 2
     assert len(desk.leads()) == intake.BATCH
+
+
+def by_number(desk: Desk, *sources: str) -> None:
+    """The clinic takes a number that one of these sources gave for consent."""
+    forms = {
+        kind: form.model_copy(update={"consent_by_number": frozenset(sources)})
+        for kind, form in clinic().forms.items()
+    }
+    theirs = clinic().model_copy(update={"forms": forms})
+    desk.with_planner(replace(desk.planner, clinic=theirs))
+
+
+@pytest.mark.parametrize(
+    ("sources", "fields", "given"),
+    [
+        pytest.param(["api"], {"consent_sms": None}, [True], id="no box, and the source is named"),
+        pytest.param(["form"], {"consent_sms": None}, [], id="another source is named"),
+        pytest.param([], {"consent_sms": None}, [], id="none is"),
+        pytest.param(["api"], {"consent_sms": None, "phone": None}, [], id="no number"),
+        pytest.param(["api"], {"consent_sms": False}, [False], id="an empty box is a no"),
+    ],
+)
+def test_giving_the_number_is_consent_where_the_clinic_takes_it_so(
+    desk: Desk, sources: list[str], fields: dict[str, Any], given: list[bool]
+) -> None:
+    by_number(desk, *sources)
+    lead = desk.submit(ALICE, **fields)
+    desk.send(Lane.ack)
+
+    with reading(desk.engine) as session:
+        kept = consents.list_consents(session, lead.id)
+    assert [one.given for one in kept] == given
+    assert len(desk.provider.to(ALICE["phone"])) == sum(given)
+
+
+def test_a_number_that_was_given_is_an_act_of_its_own_without_words(desk: Desk) -> None:
+    by_number(desk, "api")
+    lead = desk.submit(ALICE, consent_sms=None)
+
+    with reading(desk.engine) as session:
+        (kept,) = consents.list_consents(session, lead.id)
+    assert (kept.act, kept.text, kept.text_version) == (Act.gave_number, "", "")
+    assert kept.evidence["source"] == "api"
+
+
+def test_a_number_that_was_given_permits_nothing_that_promotes(desk: Desk) -> None:
+    by_number(desk, "api")
+    contact = desk.planner.cadences["contact"]
+    steps = tuple(replace(step, informational=False) for step in contact.steps)
+    cadences = {**desk.planner.cadences, "contact": replace(contact, steps=steps)}
+    desk.with_planner(replace(desk.planner, cadences=cadences))
+    lead = desk.submit(ALICE, consent_sms=None)
+    desk.send(Lane.ack)
+
+    assert desk.row(lead, "acknowledgement", Channel.sms).reason is Reason.no_consent

@@ -1,11 +1,12 @@
 """Receipts never take a delivery a step back; a STOP silences its number at once, everywhere."""
 
+from dataclasses import replace
 from itertools import pairwise, permutations
 
 import pytest
 
 from followup.domain.cadence import Audience, Channel, Lane
-from followup.domain.consent import Reading, SuppressionReason
+from followup.domain.consent import MatchedBy, Meaning, SuppressionReason
 from followup.domain.delivery import TRANSITIONS, Reason, Status
 from followup.services import receiving, settling, working
 from followup.services.receiving import Text
@@ -13,6 +14,7 @@ from followup.store import consents, replies
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Delivery, Lead
 from followup.transports.base import Report
+from followup.transports.twilio import read_report
 from tests.parallel import together
 from tests.schema import KEYRING
 from tests.services.cast import (
@@ -26,6 +28,7 @@ from tests.services.cast import (
 )
 
 NUMBER = ALICE["phone"]
+REPORT_21610 = read_report("", "failed", "21610")
 HASH = KEYRING.hash(NUMBER)
 
 ACCEPTED, SENT, DELIVERED = Status.accepted, Status.sent, Status.delivered
@@ -49,7 +52,7 @@ def suppressed(desk: Desk) -> dict[str, SuppressionReason]:
 
 def texts_owed(desk: Desk, lead: Lead) -> list[Delivery]:
     wanted = {"audience": Audience.patient, "channel": Channel.sms, "status": Status.planned}
-    return desk.rows(lead, **wanted)
+    return [row for row in desk.rows(lead, **wanted) if row.cadence is None]
 
 
 @pytest.mark.parametrize(
@@ -301,22 +304,29 @@ def test_the_same_reply_again_does_nothing(desk: Desk) -> None:
     assert suppressed(desk) == {}
 
 
-@pytest.mark.parametrize(
-    ("body", "by_provider", "reading_of_it"),
-    [
-        ("no more please", "STOP", Reading.opt_out),
-        ("STOP", "", Reading.opt_out),
-        ("hello", "HELP", Reading.help),
-        ("hello", "start", Reading.opt_in),
-        ("don't stop", "", Reading.none),
-    ],
-)
-def test_what_the_provider_took_a_reply_for_counts_first(
-    desk: Desk, body: str, by_provider: str, reading_of_it: Reading
-) -> None:
-    text = Text("SM9", NUMBER, body, by_provider)
+def test_what_the_provider_took_for_an_opt_out_is_one_and_needs_no_words(desk: Desk) -> None:
+    """Case 54: the provider's flag counts, whatever the language."""
+    text = Text("SM9", NUMBER, "arret", provider_meaning=Meaning.opt_out, is_answered=True)
 
-    assert receiving.receive_reply(desk.engine, desk.planner, text, desk.now) is reading_of_it
+    receiving.receive_reply(desk.engine, desk.planner, text, desk.now)
+
+    with reading(desk.engine) as session:
+        (kept,) = consents.list_history(session, [HASH])
+    assert (kept.evidence, kept.matched_by) == ("arret", MatchedBy.provider)
+
+
+def test_21610_in_a_receipt_silences_the_number_for_every_lead(desk: Desk) -> None:
+    """Cases 58 and 59: a messaging service takes the text, and says later that it is stopped."""
+    row = texted(desk)
+    other = desk.submit({**BOB, "phone": NUMBER})
+
+    desk.take_report(row.id, replace(REPORT_21610, provider_id=row.provider_id or ""))
+
+    assert suppressed(desk) == {HASH: SuppressionReason.opted_out}
+    assert texts_owed(desk, other) == []
+    with reading(desk.engine) as session:
+        (kept,) = consents.list_history(session, [HASH])
+    assert (kept.matched_by, kept.evidence) == (MatchedBy.provider, "21610")
 
 
 def test_unsubscribing_ends_mail_to_that_address_and_leaves_texts(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import SENTENCES, Reason, Status
 from followup.services import intake, reporting, working
 from followup.store import submissions
@@ -33,6 +33,8 @@ def test_a_lead_is_shown_with_the_fields_that_scripts_rely_on(desk: Desk) -> Non
         "id": str(lead.id),
         "reference": lead.reference,
         "status": "open",
+        "held_for": None,
+        "priority": "normal",
         "kind": "contact",
         "role": "patient",
         **ALICE,
@@ -90,6 +92,8 @@ def test_the_whole_lead_shows_what_came_in_was_agreed_sent_or_not_done_and_said(
     assert counts == {
         "submissions": 2,
         "consents": 2,
+        "suppressions": 0,
+        "risks": 0,
         "deliveries": len(rows),
         "decisions": 8,
         "next": 0,
@@ -97,7 +101,7 @@ def test_the_whole_lead_shows_what_came_in_was_agreed_sent_or_not_done_and_said(
         "replies": 1,
     }
     assert whole["submissions"][0]["fields"]["shoe_size"] == 38  # type: ignore[index]
-    assert whole["actions"][0]["cancelled"] == 4  # type: ignore[index]
+    assert whole["actions"][0]["cancelled"] == 5  # type: ignore[index]
     assert whole["status"] == "contacted"
 
 
@@ -182,6 +186,7 @@ def test_a_problem_is_shown_as_it_came_in(desk: Desk) -> None:
 def test_without_anybody_the_statistics_say_so(desk: Desk) -> None:
     assert stats(desk) == {
         "waiting": 0,
+        "held": 0,
         "overdue": 0,
         "contacted": 0,
         "seconds_to_contact": {"median": None, "p90": None},
@@ -214,6 +219,20 @@ def test_a_single_time_to_contact_is_its_own_percentile(desk: Desk) -> None:
     desk.mark(lead)
 
     assert stats(desk)["seconds_to_contact"] == {"median": 600, "p90": 600}
+
+
+def test_what_was_not_sent_to_a_silent_number_is_not_counted_as_sent(desk: Desk) -> None:
+    """Case 61."""
+    desk.mark(desk.submit(ALICE))
+    desk.reply(ALICE["phone"], "opt out")
+    desk.submit(ALICE)
+    desk.send(Lane.ack)
+
+    by_status = stats(desk)["deliveries"]
+    assert isinstance(by_status, dict)
+    # The confirmation alone went; what was planned was cancelled or skipped.
+    assert by_status["sms"]["accepted"] == len(desk.provider.to(ALICE["phone"])) == 1
+    assert by_status["sms"]["skipped"] == 1
 
 
 def test_the_statistics_cover_thirty_days(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """What is due is claimed and committed, assessed at that moment, sent once, and recorded."""
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -190,6 +191,7 @@ def test_a_retry_goes_when_it_is_due_and_waits_longer_each_time(desk: Desk) -> N
 def test_a_refusal_of_the_number_silences_it(
     desk: Desk, code: str, suppress: SuppressionReason | None
 ) -> None:
+    """Case 58, in the API's answer."""
     send_with(desk, PermanentFailure("refused", code, suppress=suppress))
 
     with reading(desk.engine) as session:
@@ -375,14 +377,25 @@ def test_the_ledger_keeps_the_facts_of_a_decision_and_nothing_personal(desk: Des
     row = send_with(desk, "SM0001")
 
     facts = desk.decisions(row)[0].facts
+    with reading(desk.engine) as session:
+        (consent,) = consents.list_consents(session, row.lead_id)
     assert facts == {
         "lead": "open",
         "channel": "sms",
         "consent": True,
+        "consent_id": str(consent.id),
+        "suppression_checked_at": "2026-10-20T17:00:00+00:00",
         "zones": ["America/Los_Angeles", "America/New_York"],
+        "zones_from": "the number's prefix, and the site",
         "states": ["NY"],
         "window": "Mon-Sat 09:00-20:00, Sun 12:00-20:00",
+        "local_time": {
+            "America/Los_Angeles": "2026-10-20T10:00-07:00",
+            "America/New_York": "2026-10-20T13:00-04:00",
+        },
+        "wording": row.wording,
     }
+    assert re.fullmatch(r"contact/acknowledgement\.sms\.en@[0-9a-f]{8}", row.wording or "")
 
 
 def test_a_first_text_answers_at_once_also_at_night(desk: Desk) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from followup.domain.cadence import Audience, Channel, Lane
-from followup.domain.consent import SuppressionReason
+from followup.domain.consent import Act, MatchedBy, SuppressionReason
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import LeadStatus, Outcome
 from followup.errors import (
@@ -546,3 +546,63 @@ def test_no_delivery_is_ever_gone_however_plans_change(desk: Desk) -> None:
     rows = desk.rows()
     assert before <= {row.id for row in rows}
     assert all(row.reason for row in rows if row.status in (Status.cancelled, Status.skipped))
+
+
+def test_an_opt_out_of_one_channel_leaves_the_other_and_keeps_the_words(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    with transaction(desk.engine) as session:
+        working.record_opt_out(
+            session, desk.planner, lead.id, by="Ann", now=desk.now, note="no more texts, she said",
+            channels=[Channel.sms],
+        )  # fmt: skip
+    desk.send()
+
+    assert desk.provider.to(ALICE["phone"]) == []
+    assert len(desk.provider.to(ALICE["email"])) == 1
+    with reading(desk.engine) as session:
+        (kept,) = consents.list_history(session, [lead.phone_hash or "", lead.email_hash or ""])
+    assert (kept.matched_by, kept.evidence) == (MatchedBy.staff, "no more texts, she said")
+
+
+def test_a_fresh_opt_in_told_to_staff_lifts_a_refusal_with_its_evidence(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    desk.reply(ALICE["phone"], "wrong number")
+    with transaction(desk.engine) as session:
+        working.record_opt_in(
+            session, desk.planner, lead.id, by="Ann", now=desk.now, note="called, asked for texts",
+            channels=[Channel.sms],
+        )  # fmt: skip
+
+    with reading(desk.engine) as session:
+        hashes = [lead.phone_hash or ""]
+        assert consents.list_suppressed(session, Channel.sms, hashes) == {}
+        *_, kept = consents.list_consents(session, lead.id)
+    assert (kept.act, kept.text, kept.evidence) == (
+        Act.told_staff,
+        "",
+        {"by": "Ann", "words": "called, asked for texts"},
+    )
+    assert verbs(desk, lead) == ["opt-in"]
+
+
+def test_an_opt_in_without_evidence_is_none(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+
+    with pytest.raises(Invalid, match="note"), transaction(desk.engine) as session:
+        working.record_opt_in(
+            session, desk.planner, lead.id, by="Ann", now=desk.now, note=" ", channels=[Channel.sms]
+        )
+
+
+def test_an_opt_in_reaches_no_address_that_cannot_be_reached(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    hashes = [lead.phone_hash or ""]
+    with transaction(desk.engine) as session:
+        unreachable = SuppressionReason.unreachable
+        consents.suppress(session, Channel.sms, hashes[0], unreachable, desk.now, "30006")
+        working.record_opt_in(
+            session, desk.planner, lead.id, by="Ann", now=desk.now, note="yes", channels=[*Channel]
+        )
+
+    with reading(desk.engine) as session:
+        assert set(consents.list_suppressed(session, Channel.sms, hashes).values()) == {unreachable}

@@ -329,15 +329,6 @@ def test_a_locked_delivery_is_read_afresh(engine: Engine) -> None:
         assert locked.status is Status.cancelled
 
 
-def test_the_last_occurrence_of_each_step(session: Session) -> None:
-    lead = add_lead(session)
-    assert deliveries.last_occurrences(session, lead.id) == {}
-    for step, occurrence in (("reminder", 1), ("reminder", 4), ("alert", 1)):
-        deliveries.plan(session, [row_for(lead, step=step, occurrence=occurrence)])
-
-    assert deliveries.last_occurrences(session, lead.id) == {"reminder": 4, "alert": 1}
-
-
 def test_when_the_last_acknowledged_submission_arrived(session: Session) -> None:
     lead = add_lead(session)
     assert deliveries.last_acknowledged_at(session, lead.id) is None

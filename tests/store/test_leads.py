@@ -1,6 +1,7 @@
 """Rows of `leads`: found by hash, merged under a lock, marked by compare and swap."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from followup.domain.lead import LeadStatus, Outcome
+from followup.domain.lead import LeadStatus, Outcome, Priority
 from followup.domain.submission import Kind
 from followup.errors import NotFound
 from followup.store import deliveries, leads
@@ -242,3 +243,20 @@ def test_times_to_contact_are_of_those_contacted_since(session: Session) -> None
     times = leads.list_contact_times(session, TUESDAY_TEN)
 
     assert times == [(TUESDAY_TEN, TUESDAY_TEN + hour, TUESDAY_TEN)]
+
+
+def test_the_urgent_who_wait_come_first_page_after_page(session: Session) -> None:
+    urgent = {"priority": Priority.urgent}
+    leads_ = [
+        add_lead(session, **urgent),
+        add_lead(session),
+        add_lead(session, **urgent, status=LeadStatus.contacted),
+        add_lead(session, **urgent, status=LeadStatus.held),
+        add_lead(session),
+    ]
+    expected = [leads_[index] for index in (3, 0, 4, 2, 1)]
+
+    assert list(leads.list_leads(session, TUESDAY_TEN)) == expected
+    for before, after in pairwise(expected):
+        assert leads.list_leads(session, TUESDAY_TEN, before=before.id, limit=1) == [after]
+    assert leads.list_open(session)[0] is leads_[0]

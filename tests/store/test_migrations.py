@@ -16,7 +16,7 @@ from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Audience
 from followup.domain.delivery import Status
 from followup.errors import Misconfigured
-from followup.store import alarms, deliveries, ledger
+from followup.store import alarms, deliveries, ledger, replies
 from followup.store.db import make_engine, migrate, missing_migrations, reading, transaction
 from followup.store.models import Base, Decision, Delivery, Lead
 from tests.schema import KEYRING
@@ -83,7 +83,7 @@ def test_partial_indexes_are_partial(empty: Engine) -> None:
     with empty.connect() as connection:
         definitions = [one for one in connection.execute(text(query)).scalars() if one]
 
-    assert sum("WHERE" in one for one in definitions) == 12
+    assert sum("WHERE" in one for one in definitions) == 13
 
 
 def test_a_schema_that_is_too_old_is_noticed(empty: Engine) -> None:
@@ -120,7 +120,10 @@ def test_migrating_an_unreachable_database_names_the_setting() -> None:
 
 OLD_TABLES = ("leads", "deliveries", "decisions", "submissions")
 #: What the first revision does not have.
-NEW_COLUMNS = {"alarm_id", "times", "last_at", "caught", "held_for", "is_unproven"}
+NEW_COLUMNS = {
+    *("alarm_id", "times", "last_at", "caught", "held_for", "is_unproven"),
+    *("reply_id", "cadence", "priority"),
+}
 
 
 def write_old_rows(engine: Engine) -> None:
@@ -204,3 +207,18 @@ def test_after_the_way_down_and_up_planning_twice_still_plans_once(empty: Engine
         (lead,) = session.scalars(select(Lead))
         assert deliveries.plan(session, [row_for(lead)]) == 0
         assert deliveries.plan(session, [row_for(lead, occurrence=2)]) == 1
+
+
+def test_texts_from_before_they_were_heeded_are_history_and_alert_nobody(empty: Engine) -> None:
+    migrate(empty)
+    downgrade(empty, "0002")
+    old = "INSERT INTO replies (id, provider_id, sender, sender_hash, body, received_at)"
+    with empty.begin() as connection:
+        received_at = "0" if empty.dialect.name == "sqlite" else "'1970-01-01T00:00:00Z'"
+        values = f"VALUES ('{'0' * 32}', 'SM1', '', '', '', {received_at})"
+        connection.execute(text(f"{old} {values}"))
+
+    migrate(empty)
+
+    with reading(empty) as session:
+        assert replies.list_unheeded(session, TUESDAY_TEN) == []

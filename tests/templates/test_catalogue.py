@@ -8,6 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from followup.clinic import Clinic
+from followup.domain.answer import Answer
 from followup.domain.cadence import Channel
 from followup.errors import Misconfigured, NotFound
 from followup.templates import Message, Templates, check_templates, pages_environment
@@ -267,3 +268,71 @@ def test_pages_escape_values_and_refuse_unknown_names(folder: Path) -> None:
     assert page.render(name="<b>") == "<p>&lt;b&gt;</p>"
     with pytest.raises(UndefinedError):
         page.render()
+
+
+def test_how_texts_are_answered_must_be_there(folder: Path, clinic: Clinic) -> None:
+    shutil.rmtree(folder / "replies")
+
+    (problem,) = check_templates(folder, clinic)
+
+    assert problem.file == folder / "replies/cadence.toml"
+    assert problem.message.startswith("is missing; it says how texts are answered")
+
+
+@pytest.mark.parametrize("step", [*Answer, "replied", "danger"])
+def test_replies_have_all_their_steps(folder: Path, clinic: Clinic, step: str) -> None:
+    path = folder / "replies/cadence.toml"
+    path.write_text(path.read_text().replace(f'name = "{step}"', 'name = "other"'))
+    for wording in (folder / "replies").glob(f"{step}.*"):
+        wording.rename(wording.with_name(wording.name.replace(step, "other", 1)))
+
+    problems = check_templates(folder, clinic)
+
+    assert (path, f"expected a step {str(step)!r}") in [(one.file, one.message) for one in problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            'channels = ["sms"]\nlane = "ack"\nafter = ["0m"]\nexpires = { sms',
+            'channels = ["email"]\nlane = "ack"\nafter = ["0m"]\nexpires = { email',
+            "channels = ['sms']",
+        ),
+        ('name = "help"\naudience = "patient"', 'name = "help"\naudience = "staff"', "'patient'"),
+        ('name = "danger"\naudience = "staff"', 'name = "danger"\naudience = "patient"', "'staff'"),
+    ],
+)
+def test_an_answer_goes_where_the_text_came_from_and_a_notice_to_staff(
+    folder: Path, clinic: Clinic, old: str, new: str, expected: str
+) -> None:
+    path = folder / "replies/cadence.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1).replace("escalate_from = 1\n", ""))
+
+    assert any(expected in one.message for one in check_templates(folder, clinic))
+
+
+def test_a_step_of_a_lead_s_cadence_may_not_be_called_like_an_answer(
+    folder: Path, clinic: Clinic
+) -> None:
+    path = folder / "contact/cadence.toml"
+    path.write_text(path.read_text().replace('name = "alert"', 'name = "replied"'))
+    for wording in (folder / "contact").glob("alert.*"):
+        wording.rename(wording.with_name(wording.name.replace("alert", "replied", 1)))
+
+    (problem,) = check_templates(folder, clinic)
+
+    assert (problem.file, problem.message) == (
+        path,
+        "step replied: is a name of templates/replies/",
+    )
+
+
+def test_answers_are_the_same_for_whoever_writes(templates: Templates, clinic: Clinic) -> None:
+    chosen = {"cadence": "replies", "step": Answer.help, "channel": Channel.sms}
+
+    as_referrer = _render(templates, clinic, **chosen, role="referrer")
+
+    assert as_referrer == _render(templates, clinic, **chosen)

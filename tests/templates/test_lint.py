@@ -14,6 +14,9 @@ ACK_TEXT = "contact/acknowledgement.sms.en.txt"
 ACK_MAIL = "contact/acknowledgement.email.en.md"
 LATER_TEXT = "contact/not-forgotten.sms.en.txt"
 REFERRER_TEXT = "contact/acknowledgement.sms.en.referrer.txt"
+STOPPED_TEXT = "replies/opted-out.sms.en.txt"
+HELP_TEXT = "replies/help.sms.en.txt"
+CRISIS_TEXT = "replies/crisis.sms.en.txt"
 ALERT_TEXT = "contact/alert.sms.en.txt"
 ALERT_MAIL = "contact/alert.email.en.md"
 FOOTER = "footer.en.md"
@@ -30,6 +33,12 @@ def test_the_shipped_wording_breaks_no_rule(shipped: Path, shipped_clinic: Clini
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
+        pytest.param(STOPPED_TEXT, "{{ sender_label }}: ", "", "expected the clinic's name",
+                     id="unnamed sender of a confirmation"),
+        pytest.param(HELP_TEXT, "Call/text 988", "Call us", "expected 988", id="no 988 in HELP"),
+        pytest.param(CRISIS_TEXT, "988", "us", "expected 988", id="no 988 in a crisis"),
+        pytest.param(HELP_TEXT, "{{ clinic_phone }}", "us", "expected the number to call",
+                     id="no phone in HELP"),
         pytest.param(FOOTER, "[988](tel:988)", "a line", "expected 988", id="no 988 in a mail"),
         pytest.param(FOOTER, "[911](tel:911)", "help", "expected 911", id="no 911 in a mail"),
         pytest.param(FOOTER, "{{ clinic_address }}", "", "expected {{ clinic_address }}",

@@ -42,7 +42,7 @@ def test_reports_alone_are_found_in_their_order_and_fetched_whole(
     server.put(HUMAN, report(number="1"), OUT_OF_OFFICE, complaint(), report(number="2"))
 
     with box.open() as conversation:
-        numbers = conversation.unread_reports()
+        numbers = conversation.unread_for_us()
         fetched = [conversation.fetch(number) for number in numbers]
 
     assert fetched == [report(number="1"), complaint(), report(number="2")]
@@ -51,7 +51,7 @@ def test_reports_alone_are_found_in_their_order_and_fetched_whole(
 def test_what_was_fetched_stays_unread_until_it_is_marked(server: ImapServer, box: Mailbox) -> None:
     server.put(HUMAN, report(number="1"), report(number="2"))
     with box.open() as conversation:
-        first, second = conversation.unread_reports()
+        first, second = conversation.unread_for_us()
         conversation.fetch(first)
         conversation.fetch(second)
     assert server.unread() == 3
@@ -60,20 +60,20 @@ def test_what_was_fetched_stays_unread_until_it_is_marked(server: ImapServer, bo
         conversation.mark_read(first)
 
     with box.open() as conversation:
-        assert conversation.unread_reports() == [second]
+        assert conversation.unread_for_us() == [second]
     assert server.unread() == 2
 
 
 def test_an_empty_mailbox_has_no_reports(box: Mailbox) -> None:
     with box.open() as conversation:
-        assert conversation.unread_reports() == []
+        assert conversation.unread_for_us() == []
 
 
 def test_of_a_long_report_the_beginning_is_fetched(server: ImapServer, box: Mailbox) -> None:
     server.put(report() + b"x" * REPORT_LIMIT)
 
     with box.open() as conversation:
-        (number,) = conversation.unread_reports()
+        (number,) = conversation.unread_for_us()
         assert len(conversation.fetch(number)) == REPORT_LIMIT
 
 
@@ -84,7 +84,7 @@ def test_among_many_unread_mails_the_newest_are_looked_at(
     server.put(report(number="old"), HUMAN, HUMAN, report(number="new"))
 
     with box.open() as conversation:
-        found = [conversation.fetch(number) for number in conversation.unread_reports()]
+        found = [conversation.fetch(number) for number in conversation.unread_for_us()]
 
     assert found == [report(number="new")]
 
@@ -129,7 +129,7 @@ def test_a_conversation_that_is_cut_off_is_a_temporary_failure(server: ImapServe
         def ask_after_the_end() -> None:
             with box.open() as conversation:
                 relay.hang_up()
-                conversation.unread_reports()
+                conversation.unread_for_us()
 
         with pytest.raises(TemporaryFailure):
             ask_after_the_end()
@@ -167,7 +167,7 @@ def test_a_mailbox_is_read_over_tls(secure: tuple[Mailbox, Path]) -> None:
     box, file = secure
 
     with box.open(believing(file)) as conversation:
-        assert conversation.unread_reports() == []
+        assert conversation.unread_for_us() == []
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(

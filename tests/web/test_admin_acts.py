@@ -13,7 +13,11 @@ from followup.store.db import transaction
 from tests.web.caller import Caller, faults
 
 NOBODY = uuid.UUID(int=7)
-BODIES = {"search": {"q": "Alice"}, "snooze": {"until": "2026-11-24T17:00:00Z"}}
+BODIES = {
+    "search": {"q": "Alice"},
+    "snooze": {"until": "2026-11-24T17:00:00Z"},
+    "opt-in": {"note": "asked for it", "channels": ["sms"]},
+}
 
 
 def test_contacted_ends_what_is_planned_and_says_what_is_in_flight(
@@ -83,7 +87,7 @@ def test_contacted_by_another_names_who_was_first(api_everywhere: Caller) -> Non
     assert answer.json()["contacted_at"] == "2026-11-23T17:05:00Z"
 
 
-@pytest.mark.parametrize("verb", ["contacted", "attempts", "snooze", "reopen", "opt-out"])
+@pytest.mark.parametrize("verb", ["contacted", "attempts", "snooze", "reopen", "opt-out", "opt-in"])
 @pytest.mark.parametrize(("lead_id", "status"), [(NOBODY, 404), ("x", 422), ("%00", 422)])
 def test_acting_on_no_lead_is_not_found(
     api: Caller, dana: dict[str, str], verb: str, lead_id: object, status: int
@@ -112,6 +116,12 @@ def test_acting_on_no_lead_is_not_found(
         ("snooze", {"until": "0001-01-01T00:00:00+12:00"}, "until"),
         ("reopen", {"x": 1}, "x"),
         ("opt-out", {"note": []}, "note"),
+        ("opt-out", {"channels": ["fax"]}, "channels.0"),
+        ("opt-out", {"channels": []}, "channels"),
+        ("opt-in", {"channels": ["sms"]}, "note"),
+        ("opt-in", {"channels": ["sms"], "note": ""}, "note"),
+        ("opt-in", {"channels": ["sms"], "note": "  "}, "note"),
+        ("opt-in", {"note": "said so on the phone"}, "channels"),
     ],
 )
 def test_a_wrong_body_names_the_field_and_changes_nothing(
@@ -224,3 +234,23 @@ def test_an_opt_out_told_to_staff_silences_both_addresses(
     assert {message.to for message in sent}.isdisjoint({"alice@example.com", "+14155550101"})
     patient = [o for o in api.whole(dana, lead["id"])["deliveries"] if o["audience"] == "patient"]
     assert {(one["status"], one["reason"]) for one in patient} == {("cancelled", "asked_staff")}
+
+
+def test_what_was_said_about_one_channel_holds_there_and_can_be_taken_back(
+    api: Caller, dana: dict[str, str]
+) -> None:
+    lead = api.lead(dana)
+
+    api.act(dana, lead, "opt-out", {"note": "texts cost her", "channels": ["sms"]})
+    (held,) = api.whole(dana, lead["id"])["suppressions"]
+    assert (held["channel"], held["reason"], held["matched_by"], held["evidence"]) == (
+        "sms",
+        "asked_staff",
+        "staff",
+        "texts cost her",
+    )
+
+    api.act(dana, lead, "opt-in", {"note": "has a new plan, said so", "channels": ["sms"]})
+    found = api.whole(dana, lead["id"])
+    assert found["suppressions"][0]["lifted_at"] == "2026-11-23T17:05:00Z"
+    assert found["consents"][-1]["act"] == "told_staff"

@@ -53,6 +53,8 @@ STAFF = {
     ("POST", "/admin/held/reject"),
     ("GET", "/admin/submissions/spam"),
     ("POST", "/admin/submissions/{submission_id}/release"),
+    ("POST", "/admin/leads/{lead_id}/opt-in"),
+    ("GET", "/admin/replies/unassigned"),
     ("GET", "/admin/stats"),
     ("GET", "/admin/submissions/problems"),
 }

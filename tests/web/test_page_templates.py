@@ -108,6 +108,7 @@ _PATIENT_PAGES: list[tuple[str, dict[str, Any]]] = [
     ("received.html", _RECEIVED | {"is_referrer": False, "is_urgent": True}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "ask"}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "done"}),
+    ("unsubscribe.html", _UNSUBSCRIBE | {"state": "everything"}),
     ("gone.html", {}),
 ]
 

@@ -248,6 +248,26 @@ def test_posting_to_the_unsubscribe_link_stops_mail_whatever_is_in_the_body(
     assert {reason for _, reason in mails} <= {"unsubscribed"}
 
 
+def test_the_second_button_stops_texts_too(
+    api: Caller, dana: dict[str, str], lead: dict[str, Any]
+) -> None:
+    page = api.http.get(unsubscribe_link(api))
+    assert "?everything=yes" in page.text
+
+    answer = api.http.post(unsubscribe_link(api) + "?everything=yes")
+
+    assert answer.status_code == 200
+    assert "no more text messages" in answer.text
+    found = api.whole(dana, lead["id"])["suppressions"]
+    assert [(one["channel"], one["reason"], one["matched_by"]) for one in found] == [
+        ("email", "unsubscribed", "link"),
+        ("sms", "unsubscribed", "link"),
+    ]
+    assert faults(api.http.post(unsubscribe_link(api) + "?everything=maybe")).keys() == {
+        "everything"
+    }
+
+
 def test_unsubscribing_twice_answers_the_same_and_never_expires(
     api: Caller, lead: dict[str, Any]
 ) -> None:

@@ -1,6 +1,8 @@
 """What Twilio tells us: believed only when signed for our own address, and taken once."""
 
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -196,6 +198,7 @@ def test_a_text_is_kept_with_its_lead_and_answered_with_silence(api_everywhere: 
     assert answer.headers["content-type"] == "text/xml; charset=utf-8"
     assert answer.text.endswith("<Response></Response>")
     (reply,) = api_everywhere.whole(dana, lead["id"])["replies"]
+    assert (reply["meaning"], reply["matched_by"]) == ("none", None)
     assert reply["body"] == "Can you call after four? \U0001f600"
     assert reply["received_at"] == "2026-11-23T17:05:00Z"
 
@@ -213,11 +216,14 @@ def test_a_text_delivered_twice_is_kept_once(api_everywhere: Caller) -> None:
 def test_stop_silences_the_number_at_once_and_mail_goes_on(
     api: Caller, dana: dict[str, str], said: str
 ) -> None:
+    """Case 53. What Twilio's filter does not know is confirmed by us, and nothing else is said."""
     api.lead(dana)
     api.twilio(INBOUND, text(said))
-    sent = [message.to for message in api.send_due(Lane.ack)]
+    sent = {message.to: message.text for message in api.send_due(Lane.ack)}
 
-    assert sent == ["alice@example.com"]
+    confirmation = sent.pop(ALICES_NUMBER, "")
+    assert list(sent) == ["alice@example.com"]
+    assert ("You are unsubscribed" in confirmation) is (said != "STOP")
 
 
 def test_what_twilio_took_for_an_opt_out_is_one(api: Caller, dana: dict[str, str]) -> None:
@@ -225,6 +231,9 @@ def test_what_twilio_took_for_an_opt_out_is_one(api: Caller, dana: dict[str, str
     api.twilio(INBOUND, text("arret", OptOutType="STOP"))
 
     assert [message.to for message in api.send_due(Lane.ack)] == ["alice@example.com"]
+    (kept,) = api.whole(dana, api.find(dana)["id"])["suppressions"]
+    assert (kept["matched_by"], kept["evidence"]) == ("provider", "arret")
+    assert kept["honored_at"] == kept["confirmed_at"] == "2026-11-23T17:05:00Z"
 
 
 def test_a_sentence_with_stop_in_it_stops_nothing(api: Caller, dana: dict[str, str]) -> None:
@@ -252,3 +261,76 @@ def test_a_signed_form_with_nothing_in_it_is_no_error_of_ours(api_everywhere: Ca
     assert api_everywhere.twilio(INBOUND, {"To": "+19495550100"}).status_code == 200
     nul = {"MessageSid": "SM\x00", "From": "\x00", "Body": "\x00", "To": "\x00"}
     assert api_everywhere.twilio(INBOUND, nul).status_code == 200
+
+
+def test_a_stop_a_refusal_by_the_provider_and_a_word_to_staff_silence_both_leads_of_a_number(
+    api: Caller, dana: dict[str, str]
+) -> None:
+    """Cases 53, 58, 61 and 62, through the public doors."""
+    lead = api.lead(dana)
+    api.send_due(Lane.ack)
+    other = api.lead(dana, name="Ben Ng", email="ben@example.com")
+    api.twilio(INBOUND, text("please stop sending text reminders"))
+    report(api, find_text(api, dana, lead["id"]), "failed", ErrorCode="21610")
+    api.act(dana, lead, "opt-out", {"note": "asked on the phone", "channels": ["sms"]})
+    api.clock.pass_by(timedelta(days=3))
+
+    sent = api.send_due()
+
+    assert ALICES_NUMBER not in [message.to for message in sent]
+    for one in (lead, other):
+        found = api.whole(dana, one["id"])
+        assert {s["reason"] for s in found["suppressions"] if s["channel"] == "sms"} == {
+            "opted_out",
+            "asked_staff",
+        }
+        texts = [
+            d
+            for d in found["deliveries"]
+            if d["audience"] == "patient" and d["channel"] == "sms" and d["status"] == "planned"
+        ]
+        assert texts == []
+
+
+def test_risk_words_put_the_lead_first_in_the_list_and_tell_staff_at_once(
+    api: Caller, dana: dict[str, str]
+) -> None:
+    lead = api.lead(dana)
+    api.lead(dana, name="Ben Ng", email="ben@example.com", phone="(415) 555-0102")
+    api.send_due()
+    api.twilio(INBOUND, text("I want to end my life"))
+    sent = api.send_due()
+
+    first, second = api.http.get("/admin/leads", headers=dana).json()["items"]
+    assert (first["id"], first["priority"]) == (lead["id"], "urgent")
+    assert second["priority"] == "normal"
+    found = api.whole(dana, lead["id"])
+    assert [one["words"] for one in found["risks"]] == [["end my life"]]
+    assert found["replies"][0]["meaning"] == "none"
+    alerts = [message for message in sent if message.to == "+19495550111"]
+    assert len(alerts) == 1
+    assert not any("end my life" in message.text + message.subject for message in sent)
+    assert any("988" in message.text for message in sent if message.to == ALICES_NUMBER)
+
+
+def test_texts_of_no_lead_are_there_for_staff_alone(api: Caller, dana: dict[str, str]) -> None:
+    stranger = {**text("Who is this?"), "From": "+14155550199"}
+    api.twilio(INBOUND, stranger)
+
+    assert api.http.get("/admin/replies/unassigned").status_code == 401
+    (one,) = api.http.get("/admin/replies/unassigned", headers=dana).json()["items"]
+    assert (one["from"], one["body"]) == ("+14155550199", "Who is this?")
+
+
+def test_help_is_answered_by_us_where_twilio_leaves_it_to_us(
+    api: Caller, dana: dict[str, str]
+) -> None:
+    api.lead(dana)
+    api.send_due()
+    settings = api.service.settings.model_copy(update={"twilio_stop_filter": "off"})
+    state: Any = api.http.app
+    state.state.service = replace(api.service, settings=settings)
+
+    api.twilio(INBOUND, text("HELP"))
+
+    assert any("For help call" in message.text for message in api.send_due(Lane.ack))

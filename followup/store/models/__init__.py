@@ -19,6 +19,7 @@ from followup.store.models.leads import (
     Lead,
     Person,
     Reply,
+    RiskMatch,
     Submission,
     Suppression,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "ProviderCopy",
     "Receipt",
     "Reply",
+    "RiskMatch",
     "SendCount",
     "Submission",
     "Suppression",

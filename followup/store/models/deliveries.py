@@ -71,9 +71,14 @@ class Delivery(Base):
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    #: What it is about: a lead, or an alarm.
+    #: What it is about: a lead, an alarm, or a text of somebody whom we do not know.
     lead_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("leads.id"))
     alarm_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("alarms.id"))
+    #: The text that it answers or tells of. No foreign key: a reply may be erased before.
+    reply_id: Mapped[uuid.UUID | None]
+    #: Where its step stands, when that is not the lead's own cadence: answers and what staff are
+    #: told of them.
+    cadence: Mapped[str | None] = mapped_column(String(64))
     #: The lead's, when this was planned.
     episode: Mapped[int] = mapped_column(Integer, default=0)
     step: Mapped[str] = mapped_column(String(64))

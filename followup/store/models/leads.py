@@ -4,12 +4,12 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from followup.domain.cadence import Channel
-from followup.domain.consent import Act, SuppressionReason
-from followup.domain.lead import LeadStatus, Outcome, Role
+from followup.domain.consent import Act, MatchedBy, Meaning, SuppressionReason
+from followup.domain.lead import LeadStatus, Outcome, Priority, Role
 from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.store.crypto import EncryptedJson, EncryptedText
@@ -96,6 +96,10 @@ class Lead(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     reference: Mapped[str] = mapped_column(String(12), unique=True)
     status: Mapped[LeadStatus] = mapped_column(Word(LeadStatus), default=LeadStatus.open)
+    #: Raised by risk words, never lowered by us.
+    priority: Mapped[Priority] = mapped_column(
+        Word(Priority), default=Priority.normal, server_default=Priority.normal
+    )
     kind: Mapped[Kind] = mapped_column(Word(Kind))
     role: Mapped[Role] = mapped_column(Word(Role))
     cadence: Mapped[str] = mapped_column(String(64))
@@ -166,7 +170,12 @@ class Suppression(Base):
     reason: Mapped[SuppressionReason] = mapped_column(Word(SuppressionReason))
     #: The words or the provider's code that caused it.
     evidence: Mapped[str | None] = mapped_column(EncryptedText)
+    #: How we know; None for one from before that was kept.
+    matched_by: Mapped[MatchedBy | None] = mapped_column(Word(MatchedBy))
+    #: When it was honoured: nothing begins to that address from then on.
     created_at: Mapped[datetime]
+    #: When the one confirmation was sent, by us or by the provider.
+    confirmed_at: Mapped[datetime | None]
     #: Set when the person opted in again; the row stays as history.
     lifted_at: Mapped[datetime | None]
 
@@ -190,6 +199,15 @@ class Reply(Base):
     """A text from a patient or from staff, once per provider's id."""
 
     __tablename__ = "replies"
+    __table_args__ = (
+        # Whose answer and alert are not planned yet?
+        Index(
+            "ix_replies_unheeded",
+            "id",
+            sqlite_where=text("heeded_at IS NULL"),
+            postgresql_where=text("heeded_at IS NULL"),
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     provider_id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -198,6 +216,31 @@ class Reply(Base):
     body: Mapped[str] = mapped_column(EncryptedText)
     lead_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
     received_at: Mapped[datetime]
+    #: What it meant for consent, and how that was read.
+    meaning: Mapped[Meaning | None] = mapped_column(Word(Meaning))
+    matched_by: Mapped[MatchedBy | None] = mapped_column(Word(MatchedBy))
+    #: Whether a human is to be told of it.
+    is_for_staff: Mapped[bool] = mapped_column(Boolean, default=True, server_default=false())
+    #: Whether an answer of ours is due: not where the provider has answered, nor to staff.
+    is_answerable: Mapped[bool] = mapped_column(Boolean, default=True, server_default=false())
+    #: When staff's alert and the answer were planned; None until then.
+    heeded_at: Mapped[datetime | None]
+
+
+class RiskMatch(Base):
+    """Risk words that were found in what somebody wrote, and by which list."""
+
+    __tablename__ = "risk_matches"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    #: None for a text of somebody whom we do not know.
+    lead_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    #: Where they stood: the one or the other.
+    submission_id: Mapped[uuid.UUID | None]
+    reply_id: Mapped[uuid.UUID | None]
+    words: Mapped[list[str]] = mapped_column(EncryptedJson)
+    list_version: Mapped[str] = mapped_column(String(16))
+    found_at: Mapped[datetime]
 
 
 class Person(Base):

@@ -1,0 +1,176 @@
+"""What somebody's own words ask for at once: staff are told, and one fixed answer is planned.
+
+Words are never judged here. Risk words put the lead first, alert staff day and night, and add one
+fixed text with 988; whoever wrote gets everything else as well.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from followup.domain.address import parse_phone
+from followup.domain.answer import ANSWER_EVERY, Answer, choose_answer
+from followup.domain.cadence import Channel
+from followup.domain.consent import Meaning
+from followup.domain.instrument import is_urgent
+from followup.domain.lead import WAITING, Priority, Role
+from followup.domain.risk import find_risk, free_texts
+from followup.errors import Invalid
+from followup.services.planning import Planner
+from followup.store import answers, deliveries, leads, replies
+from followup.store.db import lock_addresses, reading, transaction
+from followup.store.models import Lead, Reply, Submission
+from followup.templates import DANGER, REPLIED
+
+log = structlog.get_logger()
+
+#: What stands for the answer beside risk words.
+ITEM_9 = "PHQ-9, item 9"
+#: A text that nobody has heeded for that long was left by a process that died.
+LEFT_AFTER = timedelta(seconds=10)
+
+
+def heed_left(engine: Engine, planner: Planner, now: datetime) -> int:
+    """Heed what was left over, each text by itself. Returns how many were."""
+    with reading(engine) as session:
+        left = replies.list_unheeded(session, now - LEFT_AFTER)
+    return sum(try_to_heed(engine, planner, reply_id, now) for reply_id in left)
+
+
+def try_to_heed(engine: Engine, planner: Planner, reply_id: uuid.UUID, now: datetime) -> bool:
+    """Heed a text that is kept; when that fails, `heed_left` does it later. Whether it was."""
+    try:
+        return heed_reply(engine, planner, reply_id, now)
+    except Exception as error:  # what the text said for consent is done, and must stay done
+        log.error("a text is not heeded yet", reply_id=str(reply_id), error=type(error).__name__)
+        return False
+
+
+def heed_reply(engine: Engine, planner: Planner, reply_id: uuid.UUID, now: datetime) -> bool:
+    """Plan what the text asks for, once. Whether that was still to be done."""
+    with transaction(engine) as session:
+        reply = replies.lock_unheeded(session, reply_id)
+        if reply is None:
+            return False
+        # Two texts of one number must not both find that it had no answer yet.
+        lock_addresses(session, [planner.keyring.hash(f"answers to {reply.sender}")])
+        lead = leads.find_lead(session, reply.lead_id) if reply.lead_id else None
+        words = find_risk([reply.body], planner.clinic.risk.words)
+        is_told = False
+        if words:
+            is_told = _raise_danger(session, planner, lead, words, now, reply=reply)
+        elif reply.is_for_staff:
+            _tell_of_text(session, planner, lead, reply, now)
+        if reply.is_answerable:
+            meaning = reply.meaning or Meaning.none
+            answer = choose_answer(meaning, in_danger=is_told, is_known=lead is not None)
+            if answer is not None:
+                _answer(session, planner, lead, answer, reply.sender, reply.received_at, now, reply)
+        reply.heeded_at = now
+        return True
+
+
+def heed_submission(
+    session: Session, planner: Planner, lead: Lead, submission: Submission, now: datetime
+) -> None:
+    """Look for risk words in what somebody wrote in a form, and at item 9 of a PHQ-9."""
+    words = [
+        *find_risk(free_texts(submission.payload), planner.clinic.risk.words),
+        *([ITEM_9] if is_urgent(submission.payload) else ()),
+    ]
+    if not words:
+        return
+    is_told = _raise_danger(session, planner, lead, words, now, submission=submission)
+    # A referrer speaks of somebody else, who does not have this phone.
+    if is_told and lead.phone is not None and lead.role is Role.patient:
+        arrived_at = submission.received_at
+        _answer(session, planner, lead, Answer.crisis, lead.phone, arrived_at, now)
+
+
+def _raise_danger(
+    session: Session,
+    planner: Planner,
+    lead: Lead | None,
+    words: Sequence[str],
+    now: datetime,
+    *,
+    reply: Reply | None = None,
+    submission: Submission | None = None,
+) -> bool:
+    """Put the lead first, and alert staff at once. Whether anybody of them is really told."""
+    replies.add_risk_match(
+        session,
+        lead_id=lead.id if lead else None,
+        reply_id=reply.id if reply else None,
+        submission_id=submission.id if submission else None,
+        words=list(words),
+        list_version=planner.clinic.risk.version,
+        found_at=now,
+    )
+    if lead is not None:
+        lead.priority = Priority.urgent
+        session.flush()
+    # To be told again and again, somebody must be able to say that they have heard.
+    again = lead is not None and lead.status in WAITING
+    reply_id = reply.id if reply else None
+    while True:
+        told = answers.last_occurrence(session, lead.id, DANGER) if lead else 0
+        rows = planner.notice_rows(
+            session, lead, DANGER, now, told=told, reply_id=reply_id, again=again
+        )
+        # Nobody to tell; or told; or the numbers were planned meanwhile, for another text.
+        if not rows or deliveries.plan(session, rows):
+            return bool(rows)
+
+
+def _tell_of_text(
+    session: Session, planner: Planner, lead: Lead | None, reply: Reply, now: datetime
+) -> None:
+    """Staff hear that somebody wrote; where they are still to hear of an earlier text, that says
+    it too."""
+    untold = answers.find_untold_channels(session, lead.id if lead else None, REPLIED)
+    told = answers.last_occurrence(session, lead.id, REPLIED) if lead else 0
+    rows = planner.notice_rows(session, lead, REPLIED, now, told=told, reply_id=reply.id)
+    deliveries.plan(session, [row for row in rows if row["channel"] not in untold])
+
+
+def _answer(
+    session: Session,
+    planner: Planner,
+    lead: Lead | None,
+    answer: Answer,
+    number: str,
+    arrived_at: datetime,
+    now: datetime,
+    reply: Reply | None = None,
+) -> None:
+    """Once a day and number, of each kind; to a number of no lead, once."""
+    if not _is_number(number):
+        return
+    since = now - ANSWER_EVERY if lead is not None else None
+    hashes = planner.hashes_of(Channel.sms, number)
+    if answers.was_answered(session, hashes, answer, since):
+        return
+    told = answers.last_occurrence(session, lead.id, answer) if lead else 0
+    rows = planner.answer_rows(
+        lead,
+        answer,
+        number,
+        arrived_at,
+        now,
+        occurrence=told + 1,
+        reply_id=reply.id if reply else None,
+    )
+    deliveries.plan(session, rows)
+
+
+def _is_number(sender: str) -> bool:
+    """A short code or a company's name takes no answer."""
+    try:
+        return parse_phone(sender).e164 == sender
+    except Invalid:
+        return False

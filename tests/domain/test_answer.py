@@ -1,0 +1,26 @@
+"""Which one answer a text gets."""
+
+import pytest
+
+from followup.domain.answer import Answer, choose_answer
+from followup.domain.consent import Meaning
+
+
+@pytest.mark.parametrize(
+    ("meaning", "in_danger", "is_known", "answer"),
+    [
+        (Meaning.none, False, True, Answer.received),
+        (Meaning.none, False, False, None),
+        (Meaning.none, True, True, Answer.crisis),
+        (Meaning.none, True, False, Answer.crisis),
+        (Meaning.help, False, False, Answer.help),
+        (Meaning.help, True, True, Answer.crisis),
+        (Meaning.opt_in, False, True, Answer.opted_in),
+        (Meaning.opt_out, False, False, Answer.opted_out),
+        (Meaning.opt_out, True, True, Answer.opted_out),
+    ],
+)
+def test_a_text_gets_one_answer_and_after_an_opt_out_its_confirmation_alone(
+    meaning: Meaning, in_danger: bool, is_known: bool, answer: Answer | None
+) -> None:
+    assert choose_answer(meaning, in_danger=in_danger, is_known=is_known) is answer
