@@ -23,7 +23,7 @@ from followup.errors import TransportError
 from followup.services.identifying import Identified, identify_leads
 from followup.services.insisting import insist
 from followup.services.planning import Planner
-from followup.store import deliveries, entries, erasures, leads, ledger, removals
+from followup.store import consents, deliveries, entries, erasures, leads, ledger, removals
 from followup.store.db import overwrite_deleted, reading, transaction
 from followup.store.models import Erasure, ProviderCopy, Submission
 from followup.transports.base import Transport
@@ -120,7 +120,7 @@ def _strip_evidence(
         consent.evidence = strip_evidence(consent.evidence, hash_text)
         lead_id = consent.lead_id
         entries.add_entry(session, row=consent, at=now, verb=STRIPPED, lead_id=lead_id)
-    for suppression in erasures.list_suppressions(session, hashes):
+    for suppression in consents.list_history(session, hashes):
         suppression.evidence = strip_words(suppression.evidence, hash_text)
         entries.add_entry(session, row=suppression, at=now, verb=STRIPPED)
     session.flush()

@@ -16,14 +16,17 @@ from followup.domain.spoken import iso
 from followup.services import reporting
 from followup.services.identifying import Identified
 from followup.services.planning import Planner
-from followup.store import consents, erasures, ledger, removals, submissions
+from followup.store import consents, entries, ledger, removals, submissions
 from followup.store.models import Lead
+
+#: Where whoever exports comes in.
+DOOR = Door.command_line
 
 
 def export(
     session: Session, planner: Planner, person: Identified, *, by: str, now: datetime
 ) -> dict[str, Any]:
-    """Everything about the person, ready for JSON; that it was given out is kept with each lead."""
+    """Everything about the person, ready for JSON; that it was given out is in the audit trail."""
     hashes = person.hashes(planner)
     whole = {
         "exported_at": iso(now),
@@ -44,37 +47,28 @@ def export(
             for one in removals.list_strangers_replies(session, person.phone_hashes(planner))
         ],
         "suppressions": [
-            {
-                "channel": one.channel.value,
-                "reason": one.reason.value,
-                "said": one.evidence,
-                "since": iso(one.created_at),
-                "lifted_at": iso(one.lifted_at),
-            }
-            for one in erasures.list_suppressions(session, hashes)
+            reporting.show_suppression(one) for one in consents.list_history(session, hashes)
         ],
     }
     for lead in person.leads:
-        ledger.add_action(
-            session, lead_id=lead.id, verb="exported", by=by, at=now, door=Door.command_line
-        )
+        ledger.add_action(session, lead_id=lead.id, verb="exported", by=by, at=now, door=DOOR)
+    if not person.leads:
+        entries.add_entry(session, at=now, verb="exported", by=by, door=DOOR)
     return whole
 
 
 def _lead(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
-    """As staff see it, without what went to staff, and with the evidence beside each agreement."""
+    """As staff see it, without what went to staff, and with where each form came from."""
     shown = reporting.show_lead_whole(session, lead, now)
-    # Another person's reference.
-    del shown["possible_duplicate"]
+    # Another person's reference; and what stands once, for all addresses.
+    del shown["possible_duplicate"], shown["suppressions"]
     to_the_person = _to_the_person(shown["deliveries"])
     ids = {one["id"] for one in to_the_person}
-    evidence = {str(one.id): one.evidence for one in consents.list_consents(session, lead.id)}
     sent_from = {str(one.id): one.evidence for one in submissions.list_of_lead(session, lead.id)}
     return shown | {
         "deliveries": to_the_person,
         "next": _to_the_person(shown["next"]),
         "decisions": [one for one in shown["decisions"] if one["delivery_id"] in ids],
-        "consents": [one | {"evidence": evidence[one["id"]]} for one in shown["consents"]],
         "submissions": [one | {"sent_from": sent_from[one["id"]]} for one in shown["submissions"]],
     }
 

@@ -15,7 +15,7 @@ from followup.domain.submission import Kind
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services.explaining import list_next, sentence, show_decision, show_task
 from followup.store import consents, deliveries, leads, ledger, replies, submissions
-from followup.store.models import Delivery, Lead, Reply, Submission
+from followup.store.models import Delivery, Lead, Reply, Submission, Suppression
 
 #: The period that the statistics cover.
 STATS_PERIOD = timedelta(days=30)
@@ -84,18 +84,7 @@ def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, An
             }
             for one in consents.list_consents(session, lead.id)
         ],
-        "suppressions": [
-            {
-                "channel": one.channel.value,
-                "reason": one.reason.value,
-                "matched_by": one.matched_by.value if one.matched_by else None,
-                "evidence": one.evidence,
-                "honored_at": iso(one.created_at),
-                "confirmed_at": iso(one.confirmed_at),
-                "lifted_at": iso(one.lifted_at),
-            }
-            for one in consents.list_history(session, hashes)
-        ],
+        "suppressions": [show_suppression(one) for one in consents.list_history(session, hashes)],
         "risks": [
             {
                 "words": one.words,
@@ -125,6 +114,18 @@ def show_reply(one: Reply) -> dict[str, Any]:
         "received_at": iso(one.received_at),
         "meaning": one.meaning.value if one.meaning else None,
         "matched_by": one.matched_by.value if one.matched_by else None,
+    }
+
+
+def show_suppression(one: Suppression) -> dict[str, Any]:
+    return {
+        "channel": one.channel.value,
+        "reason": one.reason.value,
+        "matched_by": one.matched_by.value if one.matched_by else None,
+        "evidence": one.evidence,
+        "honored_at": iso(one.created_at),
+        "confirmed_at": iso(one.confirmed_at),
+        "lifted_at": iso(one.lifted_at),
     }
 
 

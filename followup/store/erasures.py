@@ -17,7 +17,6 @@ from followup.store.models import (
     Lead,
     ProviderCopy,
     Receipt,
-    Suppression,
 )
 
 
@@ -157,8 +156,3 @@ def count_copies(session: Session, erasure_id: uuid.UUID) -> int:
 
 def get_facts(session: Session, erasure_id: uuid.UUID) -> dict[str, Any]:
     return session.get_one(Erasure, erasure_id).facts
-
-
-def list_suppressions(session: Session, hashes: Collection[str]) -> Sequence[Suppression]:
-    statement = select(Suppression).where(Suppression.address_hash.in_(hashes))
-    return session.scalars(statement.order_by(Suppression.id)).all()

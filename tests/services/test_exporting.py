@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+from followup.domain.audit import Door
 from followup.domain.cadence import Audience
 from followup.services import exporting, working
 from followup.services.identifying import identify
-from followup.store import ledger
+from followup.store import entries, ledger
 from followup.store.db import reading, transaction
 from tests.services.cast import ALICE, BOB, FRONT_DESK, Desk
 
@@ -35,7 +36,7 @@ def test_a_person_gets_all_that_is_kept_about_them(desk: Desk) -> None:
     assert about["replies"][0]["body"] == "STOP"
     assert about["actions"][0]["note"] == "Sounded well"
     assert {one["channel"] for one in about["deliveries"] if one["body"]} == {"sms", "email"}
-    assert (whole["suppressions"][0]["said"], whole["exported_by"]) == ("STOP", "Ann")
+    assert (whole["suppressions"][0]["evidence"], whole["exported_by"]) == ("STOP", "Ann")
     json.dumps(whole)
 
 
@@ -73,3 +74,13 @@ def test_that_it_was_given_out_is_kept(desk: Desk) -> None:
     with reading(desk.engine) as session:
         (action,) = ledger.list_actions(session, lead.id)
     assert (action.verb, action.by, action.at) == ("exported", "Ann", desk.now)
+
+
+def test_that_it_was_given_out_is_kept_of_somebody_without_a_lead(desk: Desk) -> None:
+    desk.reply(ALICE["phone"], "Hello?")
+
+    export(desk, phone=ALICE["phone"])
+
+    with reading(desk.engine) as session:
+        (entry,) = entries.list_entries(session, by="Ann")
+    assert (entry.verb, entry.door, entry.lead_id) == ("exported", Door.command_line, None)
