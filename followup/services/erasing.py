@@ -89,10 +89,11 @@ def _remove_person(
         replies = removals.list_strangers_replies(session, person.phone_hashes(planner))
         copies = {reply.provider_id for reply in replies}
         unowned = [one for one in removals.list_unowned_submissions(session) if _is_of(person, one)]
-        answers = removals.list_strangers_answers(session, person.phone_hashes(planner))
-        copies |= erasures.list_provider_ids(session, answers)
-        removals.remove_of_strangers(session, [*replies, *unowned], answers)
-        removed = Counter(replies=len(replies), submissions=len(unowned), deliveries=len(answers))
+        hashes = person.phone_hashes(planner)
+        sent = removals.list_strangers_deliveries(session, hashes, replies)
+        copies |= erasures.list_provider_ids(session, sent)
+        removals.remove_of_strangers(session, [*replies, *unowned], sent)
+        removed = Counter(replies=len(replies), submissions=len(unowned), deliveries=len(sent))
         # Of a message on its way the provider's id is yet to come, so its row waits for that.
         settled, moving = removals.lock_deliveries(session, lead_ids)
         copies |= erasures.list_provider_ids(session, settled)

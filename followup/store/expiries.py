@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
 from followup.domain.retention import Cutoffs
-from followup.store import entries
+from followup.store import entries, removals
 from followup.store.models import (
     Action,
     Alarm,
@@ -86,8 +86,20 @@ def _submissions(session: Session, cutoffs: Cutoffs, limit: int) -> int:
 
 
 def _replies(session: Session, cutoffs: Cutoffs, limit: int) -> int:
-    old = select(Reply.id).where(Reply.lead_id.is_(None), Reply.received_at < cutoffs.leads)
-    return _delete(session, Reply, old, limit)
+    old = select(Reply).where(Reply.lead_id.is_(None), Reply.received_at < cutoffs.leads)
+    rows = session.scalars(old.order_by(Reply.id).limit(limit)).all()
+    removals.remove_of_strangers(session, rows)
+    return len(rows)
+
+
+def _answers(session: Session, cutoffs: Cutoffs, limit: int) -> int:
+    """To numbers of no lead, and what staff were told of their texts."""
+    old = select(Delivery).where(
+        Delivery.lead_id.is_(None), Delivery.alarm_id.is_(None), Delivery.due_at < cutoffs.leads
+    )
+    rows = session.scalars(old.order_by(Delivery.id).limit(limit)).all()
+    removals.remove_of_strangers(session, (), rows)
+    return len(rows)
 
 
 def _alarms(session: Session, cutoffs: Cutoffs, limit: int) -> int:
@@ -156,6 +168,7 @@ def _erasures(session: Session, cutoffs: Cutoffs, limit: int) -> int:
 DELETIONS: Mapping[str, Delete] = {
     "submissions": _submissions,
     "replies": _replies,
+    "answers": _answers,
     "alarms": _alarms,
     "hours_counted": _send_counts,
     "consents": _consents,

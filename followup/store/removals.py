@@ -63,7 +63,9 @@ def remove_leads(
     removed: Counter[str] = Counter()
     _strip_notes(session, lead_ids, now)
     waiting = select(Delivery.lead_id).where(Delivery.id.in_(moving))
-    for table in sorted(reversed(Base.metadata.sorted_tables), key=_is_found_otherwise):
+    # Stable: otherwise the order stays that of the foreign keys.
+    tables = list(reversed(Base.metadata.sorted_tables))
+    for table in sorted(tables, key=_is_found_otherwise):
         if table.name in EVIDENCE:
             continue
         going = _rows_about(table, lead_ids, moving)
@@ -129,23 +131,29 @@ def list_strangers_replies(session: Session, sender_hashes: Collection[str]) -> 
     return session.scalars(statement).all()
 
 
-def list_strangers_answers(session: Session, hashes: Collection[str]) -> Sequence[Delivery]:
-    """What we answered these numbers when they belonged to no lead, and is not on its way."""
+def list_strangers_deliveries(
+    session: Session, hashes: Collection[str], replies: Collection[Reply]
+) -> Sequence[Delivery]:
+    """What we answered these numbers when they belonged to no lead, and what staff are told of
+    their texts, as far as it is not on its way."""
+    ours = or_(
+        Delivery.recipient_hash.in_(hashes), Delivery.reply_id.in_([one.id for one in replies])
+    )
     statement = select(Delivery).where(
-        Delivery.recipient_hash.in_(hashes), Delivery.lead_id.is_(None), Delivery.alarm_id.is_(None)
+        ours, Delivery.lead_id.is_(None), Delivery.alarm_id.is_(None)
     )
     return [row for row in session.scalars(statement) if not _is_moving(row)]
 
 
 def remove_of_strangers(
-    session: Session, rows: Sequence[Reply | Submission], answers: Sequence[Delivery]
+    session: Session, rows: Sequence[Reply | Submission], sent: Sequence[Delivery] = ()
 ) -> None:
-    """With the answers their receipts, and with the words what was found in them."""
+    """With what was sent its receipts, and with the words what was found in them."""
     ids = [row.id for row in rows]
     found = or_(RiskMatch.reply_id.in_(ids), RiskMatch.submission_id.in_(ids))
     session.execute(delete(RiskMatch).where(found))
-    session.execute(delete(Receipt).where(Receipt.delivery_id.in_([row.id for row in answers])))
-    for row in (*answers, *rows):
+    session.execute(delete(Receipt).where(Receipt.delivery_id.in_([row.id for row in sent])))
+    for row in (*sent, *rows):
         session.delete(row)
     session.flush()
 

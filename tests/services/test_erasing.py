@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, inspect, make_url, select, text
 
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import LeadStatus
 from followup.errors import TemporaryFailure
@@ -280,6 +280,17 @@ def test_what_belongs_to_no_lead_goes_too(desk: Desk) -> None:
     assert traces(desk, whom).copies == {}
     assert desk.provider.deleted == ["SM-hello"]
     assert len(kept(desk, Submission)) == 1
+
+
+def test_with_a_strangers_text_goes_what_staff_were_still_to_be_told_of_it(desk: Desk) -> None:
+    desk.reply(BOB["phone"], "Who is this?")
+    assert {row.audience for row in desk.rows()} == {Audience.staff}
+
+    erase(desk, person(desk, phone=BOB["phone"]))
+    desk.send()
+
+    assert desk.rows() == []
+    assert desk.provider.sent == []
 
 
 def test_an_erasure_is_found_by_the_reference_that_it_took(desk: Desk) -> None:

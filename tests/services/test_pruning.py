@@ -27,7 +27,9 @@ from followup.store.models import (
     ErasedLead,
     Erasure,
     Lead,
+    Receipt,
     Reply,
+    RiskMatch,
     SendCount,
     Submission,
     Suppression,
@@ -217,6 +219,24 @@ def test_strangers_texts_alarms_and_counts_go_in_their_time(desk: Desk) -> None:
 
     prune(desk, 401 * DAY)
     assert [count(desk, row) for row in everything] == [0, 0, 0]
+
+
+def test_with_a_strangers_text_go_its_answer_what_was_found_in_it_and_what_staff_were_told(
+    desk: Desk,
+) -> None:
+    desk.reply(BOB["phone"], "HELP")
+    desk.reply(BOB["phone"], "I want to end it all")
+    desk.send()
+    (answer, *_) = desk.rows(recipient=BOB["phone"])
+    desk.report(answer, "delivered", Status.delivered)
+    everything = (Reply, RiskMatch, Receipt, Delivery)
+    assert [count(desk, row) > 0 for row in everything] == [True] * 4
+
+    prune(desk, 399 * DAY)
+    assert [count(desk, row) > 0 for row in everything] == [True] * 4
+
+    prune(desk, 401 * DAY)
+    assert [count(desk, row) for row in everything] == [0] * 4
 
 
 def test_an_erasure_is_remembered_as_long_as_the_consent_that_it_made_void(desk: Desk) -> None:
