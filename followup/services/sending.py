@@ -162,6 +162,9 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
         ahead: list[dict[str, Any]] = []
         for row in rows:
             about = _about(session, row)
+            if about is None:
+                _put_aside(session, row, Skip(Reason.closed, Status.cancelled), now, {})
+                continue
             try:
                 if isinstance(about, Lead) and about.status in WAITING and row.cadence is None:
                     ahead += sender.planner.next_rows(session, about, row.step, row.occurrence, now)
@@ -227,12 +230,13 @@ def _may_decide(sender: Sender, session: Session, row: Delivery) -> bool:
     return try_lock_address(session, hashes[0])
 
 
-def _about(session: Session, row: Delivery) -> Lead | Alarm | Reply:
-    if row.alarm_id is not None and (alarm := alarms.get_alarm(session, row.alarm_id)):
-        return alarm
-    if row.lead_id is None and (reply := replies.find_reply(session, row.reply_id)):
-        return reply
-    return leads.get_lead(session, row.lead_id)
+def _about(session: Session, row: Delivery) -> Lead | Alarm | Reply | None:
+    """None when it was about a text that was erased since."""
+    if row.alarm_id is not None:
+        return alarms.get_alarm(session, row.alarm_id)
+    if row.lead_id is not None:
+        return leads.get_lead(session, row.lead_id)
+    return replies.find_reply(session, row.reply_id)
 
 
 def _decide(

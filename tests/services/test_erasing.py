@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, inspect, make_url, select, text
+from sqlalchemy import Engine, delete, inspect, make_url, select, text
 
 from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason, Status
@@ -24,6 +24,7 @@ from followup.store.models import (
     Erasure,
     Lead,
     ProviderCopy,
+    Reply,
     Submission,
     Suppression,
 )
@@ -291,6 +292,20 @@ def test_with_a_strangers_text_goes_what_staff_were_still_to_be_told_of_it(desk:
 
     assert desk.rows() == []
     assert desk.provider.sent == []
+
+
+def test_a_message_about_a_text_that_is_gone_holds_up_nobody(desk: Desk) -> None:
+    """It was on its way when the stranger was erased, and came back to be tried again."""
+    desk.reply(BOB["phone"], "Who is this?")
+    with transaction(desk.engine) as session:
+        session.execute(delete(Reply))
+    alices = desk.submit(ALICE)
+
+    desk.send()
+
+    orphans = desk.rows(lead_id=None)
+    assert {(row.status, row.reason) for row in orphans} == {(Status.cancelled, Reason.closed)}
+    assert {row.status for row in desk.rows(alices, step="alert")} == {Status.accepted}
 
 
 def test_an_erasure_is_found_by_the_reference_that_it_took(desk: Desk) -> None:
