@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from followup.bootstrap import Clock
-from followup.cli.opening import AsJson, local, open_store, own_settings, print_json, who
+from followup.cli.opening import AsJson, local, note_seen, open_store, own_settings, print_json, who
 from followup.clinic import read_clinic
 from followup.domain.audit import Door
 from followup.domain.submission import Kind
@@ -130,6 +130,7 @@ def list_spam(as_json: AsJson = False) -> None:
     service = open_store()
     with reading(service.engine) as session:
         shown = [reporting.show_spam(one) for one in submissions.list_spam(session)]
+    note_seen(service, "spam", submissions=[one["id"] for one in shown])
     if as_json:
         print_json(shown)
         return

@@ -14,7 +14,8 @@ from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.services import intake
 from followup.services.planning import Planner
-from followup.store.db import transaction
+from followup.store import entries
+from followup.store.db import reading, transaction
 from followup.store.models import Submission
 from followup.store.words import SubmissionStatus
 from tests.cli.running import ALICE, TUESDAY, Run, one_line
@@ -162,6 +163,9 @@ def test_spam_is_listed_and_made_a_lead_of(run: Run, engine: Engine, planner: Pl
 
     listed = run("submissions", "spam").out
     (shown,) = run("submissions", "spam", "--json").json
+    with reading(engine) as session:
+        noted = [(one.verb, one.facts) for one in entries.list_entries(session)]
+    assert noted == [("spam", {"submissions": [shown["id"]]})] * 2
     released = run("submissions", "release", taken.submission_id)
 
     assert "Alice Ng  A field that people do not see was filled in." in listed

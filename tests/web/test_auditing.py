@@ -67,14 +67,17 @@ def test_who_lists_or_searches_is_noted_with_what_they_were_shown_and_not_with_w
     api.http.get("/admin/leads", headers=dana)
     api.http.post("/admin/leads/search", headers=dana, json={"q": "alice@example.com"})
     api.http.post("/admin/leads/search", headers=dana, json={"q": "nobody@example.com"})
-    api.http.get("/admin/submissions/problems", headers=dana)
+    for what in ("submissions/problems", "submissions/spam", "replies/unassigned"):
+        api.http.get(f"/admin/{what}", headers=dana)
 
-    told = [(one.verb, one.facts) for one in trail(api)[-4:]]
+    told = [(one.verb, one.facts) for one in trail(api)[-6:]]
     assert told == [
         ("listed", {"leads": [lead["reference"]]}),
         ("searched", {"leads": [lead["reference"]]}),
         ("searched", {"leads": []}),
         ("problems", {"submissions": []}),
+        ("spam", {"submissions": []}),
+        ("unassigned", {"replies": []}),
     ]
 
 
