@@ -28,6 +28,9 @@ ANSWER_EVERY = timedelta(days=1)
 #: HELP is answered whatever the subscription (CTIA Messaging Principles, May 2023, 5.1.2).
 DESPITE_SUPPRESSION = frozenset({Answer.opted_out, Answer.help})
 
+#: It goes once a day as it is, and whoever had too many others needs it none the less.
+DESPITE_CAPS = frozenset({Answer.crisis})
+
 
 def choose_answer(meaning: Meaning, *, in_danger: bool, is_known: bool) -> Answer | None:
     """The one answer to a text: after an opt-out nothing but its confirmation, whatever it says.

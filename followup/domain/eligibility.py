@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from followup.domain.answer import DESPITE_SUPPRESSION, Answer
+from followup.domain.answer import DESPITE_CAPS, DESPITE_SUPPRESSION, Answer
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.hours import BusinessHours, TextWindow, next_allowed
@@ -161,7 +161,9 @@ def _unwelcome(facts: Facts) -> Skip | None:
 
 def _too_many(facts: Facts) -> Wait | None:
     """A loop of ours, or somebody who submits a form a hundred times, must not fill a phone."""
-    return Wait(facts.capped_until, Reason.capped) if facts.capped_until is not None else None
+    if facts.capped_until is None or facts.answer in DESPITE_CAPS:
+        return None
+    return Wait(facts.capped_until, Reason.capped)
 
 
 def _wrong_hour(facts: Facts, now: datetime) -> Wait | Skip | None:

@@ -449,6 +449,12 @@ def test_who_said_no_or_was_reached_is_never_written_to(
             Wait(NOON + MINUTE, Reason.capped),
             id="too many",
         ),
+        pytest.param(
+            ANSWER_TEXT | {"answer": Answer.crisis},
+            {"capped_until": NOON + MINUTE},
+            Send(),
+            id="988 is never one too many",
+        ),
     ],
 )
 def test_an_answer_passes_by_what_would_keep_it_from_whoever_asked(
