@@ -5,13 +5,15 @@ fixed text with 988; whoever wrote gets everything else as well.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from followup.clinic import Clinic
 from followup.domain.address import parse_phone
 from followup.domain.answer import ANSWER_EVERY, Answer, choose_answer
 from followup.domain.cadence import Channel
@@ -78,10 +80,7 @@ def heed_submission(
     session: Session, planner: Planner, lead: Lead, submission: Submission, now: datetime
 ) -> None:
     """Look for risk words in what somebody wrote in a form, and at item 9 of a PHQ-9."""
-    words = [
-        *find_risk(free_texts(submission.payload), planner.clinic.risk.words),
-        *([ITEM_9] if is_urgent(submission.payload) else ()),
-    ]
+    words = find_danger(submission.payload, planner.clinic)
     if not words:
         return
     is_told = _raise_danger(session, planner, lead, words, now, submission=submission)
@@ -89,6 +88,12 @@ def heed_submission(
     if is_told and lead.phone is not None and lead.role is Role.patient:
         arrived_at = submission.received_at
         _answer(session, planner, lead, Answer.crisis, lead.phone, arrived_at, now)
+
+
+def find_danger(payload: Mapping[str, Any], clinic: Clinic) -> list[str]:
+    """What in a form's fields says that somebody may be in danger."""
+    item_9 = [ITEM_9] if is_urgent(payload) else []
+    return [*find_risk(free_texts(payload), clinic.risk.words), *item_9]
 
 
 def _raise_danger(

@@ -24,7 +24,7 @@ from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_su
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.guarding import COUNTING, count_address, find_suspicion
-from followup.services.heeding import heed_submission
+from followup.services.heeding import find_danger, heed_submission
 from followup.services.planning import Planner
 from followup.services.reviewing import RELEASED_BY, open_lead
 from followup.store import consents, deliveries, leads, submissions
@@ -68,7 +68,8 @@ def receive(
 ) -> Received:
     """Keep one submission; it is committed when this returns.
 
-    What was `caught` is kept as spam, with the same answer. Raises Invalid naming every wrong
+    What was `caught` is kept as spam, with the same answer; unless somebody may be in danger: then
+    it makes a lead, which is held. Raises Invalid naming every wrong
     field, KeyReused when the key came with other content, and TooMany, with `limits`, when the
     address in `evidence` has sent as many as it may; what was taken before is answered again.
     """
@@ -76,6 +77,7 @@ def receive(
     keyring = keyring_of(engine)
     keys = keyring.hashes(f"{kind}:{idempotency_key}") if idempotency_key else []
     content_hash = _content_hash(payload)
+    is_spam = caught is not None and not find_danger(payload, clinic)
     submission = Submission(
         kind=kind,
         source=source,
@@ -84,7 +86,7 @@ def receive(
         content_hash=keyring.hash(content_hash),
         payload=dict(payload),
         evidence=dict(evidence or {}),
-        status=SubmissionStatus.spam if caught else SubmissionStatus.accepted,
+        status=SubmissionStatus.spam if is_spam else SubmissionStatus.accepted,
         caught=caught,
         due_at=now,
     )
@@ -185,30 +187,30 @@ def _consume_one(
 ) -> None:
     form = read_submission(submission.kind, submission.payload)
     # What staff have released is welcome.
-    suspicion = (
-        find_suspicion(session, planner, limits, submission, form)
-        if limits is not None and submission.caught is None
-        else None
-    )
+    released_by = submission.evidence.get(RELEASED_BY)
+    suspicion = submission.caught if released_by is None else None
+    if limits is not None and submission.caught is None:
+        suspicion = find_suspicion(session, planner, limits, submission, form)
     email_hashes = planner.hashes_of(Channel.email, form.email) if form.email else []
     phone_hashes = planner.hashes_of(Channel.sms, form.phone) if form.phone else []
     same, possible = _match(session, form, email_hashes, phone_hashes)
     if same is None:
         lead = _add_lead(session, planner, submission, form, possible, suspicion)
-        if submission.caught is not None:
-            by = submission.evidence.get(RELEASED_BY, "staff")
-            open_lead(session, planner, lead, submission.received_at, by=by, now=now)
+        if released_by is not None:
+            open_lead(session, planner, lead, submission.received_at, by=released_by, now=now)
         elif suspicion is None:
             planner.plan_first(session, lead, submission.received_at)
     else:
         lead = same
-        # A bot that knows somebody's address must not change what that person is owed.
+        # A bot that knows somebody's address must not change what that person is owed, nor agree
+        # to texts in their name.
         if suspicion is None:
             _merge(session, planner, lead, submission, form, now)
     submission.lead_id = lead.id
     submission.status = SubmissionStatus.consumed
     submission.consumed_at = now
-    _keep_consent(session, planner, lead, submission, form, now)
+    if same is None or suspicion is None:
+        _keep_consent(session, planner, lead, submission, form, now)
     heed_submission(session, planner, lead, submission, now)
 
 

@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Channel
 from followup.domain.consent import MatchedBy, SuppressionReason
+from followup.domain.lead import LeadStatus
 from followup.store import entries
-from followup.store.models import Consent, ErasedLead, Suppression
+from followup.store.models import Consent, ErasedLead, Lead, Suppression
 
 
 def add_consent(session: Session, **values: Any) -> Consent:
@@ -24,8 +25,12 @@ def add_consent(session: Session, **values: Any) -> Consent:
 def list_consented(
     session: Session, channel: Channel, hashes: Collection[str]
 ) -> dict[str, list[Consent]]:
-    """By which acts the addresses have agreed to the channel, the latest first. What an erased
-    person once agreed to is evidence, and permits nothing any more."""
+    """By which acts the addresses have agreed to the channel, the latest first.
+
+    What an erased person once agreed to is evidence, and permits nothing any more; nor does what
+    came with a lead that is held, or was rejected as spam: anybody may know a number.
+    """
+    kept_back = (LeadStatus.held, LeadStatus.closed)
     statement = (
         select(Consent)
         .where(
@@ -33,6 +38,9 @@ def list_consented(
             Consent.given,
             Consent.address_hash.in_(hashes),
             Consent.lead_id.not_in(select(ErasedLead.lead_id)),
+            ~exists().where(
+                Lead.id == Consent.lead_id, Lead.held_for.is_not(None), Lead.status.in_(kept_back)
+            ),
         )
         .order_by(Consent.occurred_at.desc(), Consent.id.desc())
     )

@@ -8,7 +8,8 @@ import pytest
 from followup.clinic_limits import Limits
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
-from followup.domain.lead import LeadStatus
+from followup.domain.lead import LeadStatus, Priority
+from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.errors import Conflict, NotFound
 from followup.services import reviewing
@@ -138,6 +139,51 @@ def test_what_was_caught_makes_no_lead_and_is_kept(desk: Desk) -> None:
     with reading(desk.engine) as session:
         (spam,) = submissions.list_spam(session)
     assert (spam.id, spam.payload["name"]) == (submission_id, ALICE["name"])
+
+
+@pytest.mark.parametrize(
+    "danger",
+    [{"message": "I want to end it all"}, {"answers": {"phq9": [0] * 8 + [1]}}],
+    ids=["risk words", "item 9"],
+)
+def test_what_was_caught_is_held_and_told_at_once_when_somebody_may_be_in_danger(
+    desk: Desk, danger: dict[str, Any]
+) -> None:
+    kind = Kind.screening if "answers" in danger else Kind.contact
+    submission_id = desk.receive(ALICE, kind=kind, caught=Suspicion.too_fast, **danger)
+    desk.consume()
+    lead = desk.lead_of(submission_id)
+    desk.send()
+
+    assert (lead.status, lead.held_for) == (LeadStatus.held, Suspicion.too_fast)
+    assert lead.priority is Priority.urgent
+    assert len(desk.provider.to(FRONT_DESK)) == 1
+    assert desk.provider.to(str(ALICE["phone"])) == []
+
+    assert release(desk, lead).status is LeadStatus.open
+
+
+@pytest.mark.parametrize("is_rejected", [False, True])
+def test_what_a_bot_agreed_to_for_somebody_permits_nothing(desk: Desk, is_rejected: bool) -> None:
+    desk.limits = Limits()
+    bot = desk.submit({**ALICE, "name": "Bot", "email": "bot@example.com"}, message=SPAMMY)
+    if is_rejected:
+        reject(desk, bot)
+
+    lead = desk.submit(ALICE, consent_sms=False)
+    desk.send()
+
+    assert acks(desk, lead) == {Channel.email: Status.accepted, Channel.sms: Status.skipped}
+    assert desk.row(lead, "acknowledgement", Channel.sms).reason is Reason.no_consent
+
+
+def test_what_a_bot_agreed_to_for_somebody_known_permits_nothing(desk: Desk) -> None:
+    desk.limits = Limits()
+    lead = desk.submit(ALICE, consent_sms=False)
+    desk.submit(ALICE, message=SPAMMY)
+    desk.send()
+
+    assert acks(desk, lead) == {Channel.email: Status.accepted, Channel.sms: Status.skipped}
 
 
 def test_what_was_caught_and_is_released_becomes_a_lead_like_any(desk: Desk) -> None:
