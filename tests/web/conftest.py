@@ -25,10 +25,10 @@ from tests.web.caller import NOW, SETTINGS, Caller, Open, StillClock
 
 
 @pytest.fixture(scope="session")
-def _read_service() -> Service:
+def _read_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """The clinic, cadences and pages, read once; each test's own has another engine and clock."""
-    settings = SETTINGS.model_copy(update={"database_url": "sqlite:///never-opened.db"})
-    return open_service(settings)
+    empty = tmp_path_factory.mktemp("web") / "empty.db"
+    return open_service(SETTINGS.model_copy(update={"database_url": f"sqlite:///{empty}"}))
 
 
 @pytest.fixture(scope="session")
