@@ -128,17 +128,11 @@ class Planner:
         if step is None:
             return []
         return [
-            {
+            self._row(step, channel, address, name)
+            | {
                 "alarm_id": alarm.id,
                 "episode": 0,
-                "step": step_name,
                 "occurrence": 1,
-                "audience": Audience.staff,
-                "channel": channel,
-                "lane": step.lane,
-                "recipient": address,
-                "recipient_hash": self.hash_address(channel, address),
-                "recipient_name": name,
                 "arrived_at": now,
                 "due_at": now,
                 "expires_at": step.expires_at(1, channel, now, hours),
@@ -164,16 +158,10 @@ class Planner:
         if step is None:
             return []
         return [
-            {
-                **_about(lead, reply_id),
-                "step": step.name,
+            self._row(step, Channel.sms, number, None)
+            | _about(lead, reply_id)
+            | {
                 "occurrence": occurrence,
-                "audience": Audience.patient,
-                "channel": Channel.sms,
-                "lane": step.lane,
-                "recipient": number,
-                "recipient_hash": self.hash_address(Channel.sms, number),
-                "recipient_name": None,
                 "arrived_at": arrived_at,
                 "due_at": now,
                 "expires_at": step.expires_at(1, Channel.sms, arrived_at, hours),
@@ -199,16 +187,10 @@ class Planner:
             return []
         slots = range(1, len(step.after) + 1 if again else 2)
         return [
-            {
-                **_about(lead, reply_id),
-                "step": step.name,
+            self._row(step, channel, address, name)
+            | _about(lead, reply_id)
+            | {
                 "occurrence": told + slot,
-                "audience": Audience.staff,
-                "channel": channel,
-                "lane": step.lane,
-                "recipient": address,
-                "recipient_hash": self.hash_address(channel, address),
-                "recipient_name": name,
                 "arrived_at": now,
                 "due_at": step.due_at(slot, now, site.business_hours),
                 "expires_at": step.expires_at(slot, channel, now, site.business_hours),
@@ -264,21 +246,26 @@ class Planner:
         due_at = step.due_at(slot, arrived_at, hours)
         for channel in step.channels:
             for address, name in self._recipients(session, lead, step, occurrence, channel):
-                yield {
+                yield self._row(step, channel, address, name) | {
                     "lead_id": lead.id,
                     "episode": lead.episode,
-                    "step": step.name,
                     "occurrence": occurrence,
-                    "audience": step.audience,
-                    "channel": channel,
-                    "lane": step.lane,
-                    "recipient": address,
-                    "recipient_hash": self.hash_address(channel, address),
-                    "recipient_name": name,
                     "arrived_at": arrived_at,
                     "due_at": due_at,
                     "expires_at": step.expires_at(slot, channel, arrived_at, hours),
                 }
+
+    def _row(self, step: Step, channel: Channel, address: str, name: str | None) -> dict[str, Any]:
+        """What each delivery of a step to a recipient has, whatever it is about and whenever."""
+        return {
+            "step": step.name,
+            "audience": step.audience,
+            "channel": channel,
+            "lane": step.lane,
+            "recipient": address,
+            "recipient_hash": self.hash_address(channel, address),
+            "recipient_name": name,
+        }
 
     def _recipients(
         self, session: Session, lead: Lead, step: Step, occurrence: int, channel: Channel
