@@ -22,6 +22,7 @@ from tests.services.cast import (
     BOB,
     DAY,
     FRONT_DESK_PHONE,
+    HOUR,
     MINUTE,
     TUESDAY_TEN,
     Desk,
@@ -248,6 +249,37 @@ def test_a_stop_on_a_number_that_two_leads_share_silences_both(desk: Desk) -> No
         assert texts_owed(desk, lead) == []
         row = desk.row(lead, "not-forgotten", Channel.sms)
         assert (row.status, row.reason) == (Status.cancelled, Reason.opted_out)
+
+
+def test_after_stop_21610_and_a_word_to_staff_no_text_goes_to_either_lead_and_mail_goes_on(
+    desk: Desk,
+) -> None:
+    row = texted(desk)
+    leads = [*desk.leads(), desk.submit({**BOB, "phone": NUMBER})]
+    desk.send()
+    desk.provider.sent.clear()
+
+    desk.reply(NUMBER, "STOP")
+    desk.send()
+    desk.take_report(row.id, replace(REPORT_21610, provider_id=row.provider_id or ""))
+    with transaction(desk.engine) as session:
+        texts, who = [Channel.sms], leads[1].id
+        working.record_opt_out(
+            session, desk.planner, who, by="Ann", now=desk.now, note="no texts", channels=texts
+        )
+    for _ in range(4):
+        desk.now += 8 * HOUR
+        desk.send()
+    for person in (ALICE, {**BOB, "phone": NUMBER}):
+        desk.submit(person)
+        desk.send()
+
+    assert [one.text.startswith("Harbor Light") for one in desk.provider.to(NUMBER)] == [True]
+    assert [row.step for row in desk.rows(recipient=NUMBER, cadence="replies")] == ["opted-out"]
+    assert [len(desk.provider.to(str(one.email))) for one in leads] == [1, 1]
+    with reading(desk.engine) as session:
+        reasons = [one.reason for one in consents.list_history(session, [HASH])]
+    assert reasons == [SuppressionReason.opted_out, SuppressionReason.asked_staff]
 
 
 def test_a_stop_holds_for_a_later_lead_that_ticks_the_box(desk: Desk) -> None:
