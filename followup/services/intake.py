@@ -17,17 +17,17 @@ from followup.clinic import Clinic
 from followup.clinic_limits import Limits
 from followup.domain.address import parse_phone
 from followup.domain.cadence import Channel
-from followup.domain.consent import Act
 from followup.domain.delivery import Reason
 from followup.domain.lead import Identity, LeadStatus, Match, Role, compare
 from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_submission
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
+from followup.services.agreeing import keep_consent
 from followup.services.guarding import COUNTING, count_address, find_suspicion
 from followup.services.heeding import find_danger, heed_submission
 from followup.services.planning import Planner
 from followup.services.reviewing import RELEASED_BY, open_lead
-from followup.store import consents, deliveries, leads, submissions
+from followup.store import deliveries, leads, submissions
 from followup.store.crypto import keyring_of
 from followup.store.db import UNUSABLE, lock_addresses, reading, transaction
 from followup.store.models import Lead, Submission
@@ -210,7 +210,7 @@ def _consume_one(
     submission.status = SubmissionStatus.consumed
     submission.consumed_at = now
     if same is None or suspicion is None:
-        _keep_consent(session, planner, lead, submission, form, now)
+        keep_consent(session, planner, lead, submission, form, now)
     heed_submission(session, planner, lead, submission, now)
 
 
@@ -348,56 +348,6 @@ def _replace(
         lead.phone, lead.phone_hash = address, new_hash
     session.flush()
     return is_other
-
-
-def _keep_consent(
-    session: Session,
-    planner: Planner,
-    lead: Lead,
-    submission: Submission,
-    form: Form,
-    now: datetime,
-) -> None:
-    """Evidence of the box beside the number, ticked or not, with the words that were shown.
-
-    Without a box, giving the number is an act of its own, where the clinic takes that for consent.
-    """
-    act = _act(planner.clinic, submission, form)
-    if form.phone is None or act is None:
-        return
-    language = _language(planner.clinic, form)
-    version, text = "", ""
-    if act is Act.ticked_box or form.consent_text_version is not None:
-        wanted = form.consent_text_version
-        version, text = planner.clinic.consent_text(submission.kind, wanted, language)
-    consents.add_consent(
-        session,
-        lead_id=lead.id,
-        submission_id=submission.id,
-        channel=Channel.sms,
-        address_hash=planner.hash_address(Channel.sms, form.phone),
-        given=act is Act.gave_number or form.consent_sms is True,
-        act=act,
-        text=text,
-        text_version=version,
-        language=language,
-        evidence={
-            **submission.evidence,
-            "form": submission.kind.value,
-            "source": submission.source,
-            "source_url": form.source_url,
-        },
-        occurred_at=submission.received_at,
-        recorded_at=now,
-    )
-
-
-def _act(clinic: Clinic, submission: Submission, form: Form) -> Act | None:
-    """What the person did about texts, if anything; a box that was left empty is a no."""
-    if form.consent_sms is not None:
-        return Act.ticked_box
-    by_number = clinic.get_form(submission.kind).consent_by_number
-    return Act.gave_number if submission.source in by_number else None
 
 
 def replay(engine: Engine, now: datetime, submission_id: uuid.UUID | None = None) -> int:
