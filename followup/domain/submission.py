@@ -208,7 +208,11 @@ _PLAIN = {
 }
 
 
-def read_submission(kind: Kind, payload: Mapping[str, Any]) -> ContactForm | ScreeningForm:
+#: Whichever came in.
+AnyForm = ContactForm | ScreeningForm
+
+
+def read_submission(kind: Kind, payload: Mapping[str, Any]) -> AnyForm:
     """The form in normal form. Raises Invalid naming every wrong field.
 
     At least one of `email` and `phone` has to be there: we owe the person an answer.

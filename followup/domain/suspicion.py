@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from followup.domain.address import may_be_texted
-from followup.domain.submission import ContactForm, ScreeningForm
+from followup.domain.submission import AnyForm
 
 
 class Suspicion(StrEnum):
@@ -112,7 +112,7 @@ class Manner:
     agent: str
 
 
-def judge(form: ContactForm | ScreeningForm, bounds: Bounds) -> Suspicion | None:
+def judge(form: AnyForm, bounds: Bounds) -> Suspicion | None:
     """What the words alone give away."""
     if _ADDRESS_IN_NAME.search(form.name):
         return Suspicion.link_in_name
@@ -122,7 +122,7 @@ def judge(form: ContactForm | ScreeningForm, bounds: Bounds) -> Suspicion | None
 
 
 def likenesses(
-    form: ContactForm | ScreeningForm,
+    form: AnyForm,
     bounds: Bounds,
     *,
     countries: Collection[str],

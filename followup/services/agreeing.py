@@ -7,12 +7,10 @@ from sqlalchemy.orm import Session
 from followup.clinic import Clinic
 from followup.domain.cadence import Channel
 from followup.domain.consent import Act
-from followup.domain.submission import ContactForm, ScreeningForm
+from followup.domain.submission import AnyForm
 from followup.services.planning import Planner
 from followup.store import consents
 from followup.store.models import Lead, Submission
-
-Form = ContactForm | ScreeningForm
 
 
 def keep_consent(
@@ -20,7 +18,7 @@ def keep_consent(
     planner: Planner,
     lead: Lead,
     submission: Submission,
-    form: Form,
+    form: AnyForm,
     now: datetime,
 ) -> None:
     """Evidence of the box beside the number, ticked or not, with the words that were shown.
@@ -57,7 +55,7 @@ def keep_consent(
     )
 
 
-def _act(clinic: Clinic, submission: Submission, form: Form) -> Act | None:
+def _act(clinic: Clinic, submission: Submission, form: AnyForm) -> Act | None:
     """What the person did about texts, if anything; a box that was left empty is a no."""
     if form.consent_sms is not None:
         return Act.ticked_box

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from followup.clinic_limits import Limits
-from followup.domain.submission import ContactForm, ScreeningForm
+from followup.domain.submission import AnyForm
 from followup.domain.suspicion import (
     Likeness,
     Manner,
@@ -36,8 +36,6 @@ COUNTS_KEPT = timedelta(days=2, hours=1)
 #: Whoever types a command is no bot.
 TRUSTED_SOURCES = frozenset({"command line"})
 
-Form = ContactForm | ScreeningForm
-
 
 def count_address(
     session: Session, keyring: Keyring, limits: Limits, address: str | None, now: datetime
@@ -54,7 +52,7 @@ def count_address(
 
 
 def find_suspicion(
-    session: Session, planner: Planner, limits: Limits, submission: Submission, form: Form
+    session: Session, planner: Planner, limits: Limits, submission: Submission, form: AnyForm
 ) -> Suspicion | None:
     """Why the submission is suspicious; None when it is as welcome as any.
 

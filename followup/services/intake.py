@@ -19,7 +19,7 @@ from followup.domain.address import parse_phone
 from followup.domain.cadence import Channel
 from followup.domain.delivery import Reason
 from followup.domain.lead import Identity, LeadStatus, Match, Role, compare
-from followup.domain.submission import ContactForm, Kind, ScreeningForm, read_submission
+from followup.domain.submission import AnyForm, Kind, read_submission
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.agreeing import keep_consent
@@ -40,8 +40,6 @@ BATCH = 16
 
 #: A further submission to an open lead is acknowledged again once the last was that long ago.
 ACKNOWLEDGE_AGAIN_AFTER = timedelta(hours=24)
-
-Form = ContactForm | ScreeningForm
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _content_hash(payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _language(clinic: Clinic, form: Form) -> str:
+def _language(clinic: Clinic, form: AnyForm) -> str:
     return clinic.language(form.language)
 
 
@@ -215,7 +213,7 @@ def _consume_one(
 
 
 def _match(
-    session: Session, form: Form, email_hashes: list[str], phone_hashes: list[str]
+    session: Session, form: AnyForm, email_hashes: list[str], phone_hashes: list[str]
 ) -> tuple[Lead | None, Lead | None]:
     """(the open lead of the same person, an open lead that may be)."""
     possible = None
@@ -239,7 +237,7 @@ def _add_lead(
     session: Session,
     planner: Planner,
     submission: Submission,
-    form: Form,
+    form: AnyForm,
     possible: Lead | None,
     suspicion: Suspicion | None,
 ) -> Lead:
@@ -287,7 +285,7 @@ def _merge(
     planner: Planner,
     lead: Lead,
     submission: Submission,
-    form: Form,
+    form: AnyForm,
     now: datetime,
 ) -> None:
     """A further submission of the same person: nothing restarts, newer addresses replace older.
@@ -322,7 +320,9 @@ def _merge(
     )
 
 
-def _replace_addresses(session: Session, planner: Planner, lead: Lead, form: Form) -> set[Channel]:
+def _replace_addresses(
+    session: Session, planner: Planner, lead: Lead, form: AnyForm
+) -> set[Channel]:
     """Returns the channels on which the lead has an address that it had not before."""
     given = {Channel.email: form.email, Channel.sms: form.phone}
     return {
