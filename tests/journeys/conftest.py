@@ -11,9 +11,10 @@ from tests.journeys.whole_service import Start, WholeService
 
 
 @pytest.fixture(scope="session")
-def _read_service() -> Service:
+def _read_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """The clinic, cadences and pages, read once; each day's own has another engine and clock."""
-    return open_service(SETTINGS.model_copy(update={"database_url": "sqlite:///never-opened.db"}))
+    empty = tmp_path_factory.mktemp("journeys") / "empty.db"
+    return open_service(SETTINGS.model_copy(update={"database_url": f"sqlite:///{empty}"}))
 
 
 @pytest.fixture
