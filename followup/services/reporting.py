@@ -14,7 +14,7 @@ from followup.domain.spoken import iso
 from followup.domain.submission import Kind
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services.explaining import list_next, sentence, show_decision, show_task
-from followup.store import consents, deliveries, leads, ledger, replies, submissions
+from followup.store import consents, counts, deliveries, leads, ledger, replies, submissions
 from followup.store.models import Delivery, Lead, Reply, Submission
 
 #: The period that the statistics cover.
@@ -229,9 +229,9 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
     times = leads.list_contact_times(session, since)
     seconds = sorted((contacted - created).total_seconds() for created, _, contacted in times)
     kept = sum(contacted <= promised for _, promised, contacted in times)
-    counts: dict[str, dict[str, int]] = {}
-    for (channel, status), count in deliveries.count_by_status(session, since).items():
-        counts.setdefault(channel.value, {})[status.value] = count
+    sent: dict[str, dict[str, int]] = {}
+    for (channel, status), count in counts.count_by_status(session, since).items():
+        sent.setdefault(channel.value, {})[status.value] = count
     by_status = submissions.count_by_status(session)
     return {
         "waiting": waiting,
@@ -243,7 +243,7 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
             "p90": _p90(seconds),
         },
         "promise_kept": kept / len(times) if times else None,
-        "deliveries": counts,
+        "deliveries": sent,
         "submissions": {status.value: count for status, count in by_status.items()},
     }
 

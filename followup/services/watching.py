@@ -172,7 +172,7 @@ def _overdue(session: Session, now: datetime, rate: float) -> Iterator[_Concern]
     """What waits for a paused channel is told as that."""
     paused = breakers.list_paused(session)
     working = [channel for channel in Channel if channel not in paused]
-    oldest: Mapping[Lane, datetime] = deliveries.oldest_due(session, now, working)
+    oldest: Mapping[Lane, datetime] = counts.oldest_due(session, now, working)
     for lane, limit in OVERDUE_AFTER.items():
         since = oldest.get(lane)
         is_late = since is not None and now - since > limit * rate

@@ -14,7 +14,16 @@ from followup.bootstrap import Service
 from followup.services import watching
 from followup.store.db import missing_migrations
 from followup.watchman import Watchman
-from followup.web import admin, forms, mail_webhooks, measuring, pages, reference, webhooks
+from followup.web import (
+    admin,
+    admin_review,
+    forms,
+    mail_webhooks,
+    measuring,
+    pages,
+    reference,
+    webhooks,
+)
 from followup.web.deps import TheService
 from followup.web.edge import Edge
 from followup.web.embedding import Embedding
@@ -55,7 +64,16 @@ def create_app(
     app.state.mail_memory = mail_webhooks.Memory()
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
-    for module in (forms, admin, webhooks, mail_webhooks, pages, measuring, reference):
+    for module in (
+        forms,
+        admin,
+        admin_review,
+        webhooks,
+        mail_webhooks,
+        pages,
+        measuring,
+        reference,
+    ):
         app.include_router(module.router)
     # The last that is added is the first that a request meets.
     app.add_middleware(Embedding, origins=lambda: app.state.service.clinic.origins)

@@ -14,7 +14,7 @@ from followup.bootstrap import Service
 from followup.domain.alarm import AlarmKind
 from followup.domain.cadence import Channel, Lane
 from followup.services import watching
-from followup.store import alarms, breakers, counts, deliveries, leads, submissions
+from followup.store import alarms, breakers, counts, leads, submissions
 from followup.store.db import reading, real_now
 from followup.store.words import SubmissionStatus
 from followup.web.deps import TheService
@@ -29,14 +29,12 @@ class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._service.now()
         with reading(self._service.engine) as session:
-            oldest = deliveries.oldest_due(session, now)
+            oldest = counts.oldest_due(session, now)
             ages = {lane: (now - due_at).total_seconds() for lane, due_at in oldest.items()}
             yield _by_lane("oldest_due_seconds", "Age of the oldest due delivery", ages)
-            due = {lane: float(n) for lane, n in deliveries.count_due(session, now).items()}
+            due = {lane: float(n) for lane, n in counts.count_due(session, now).items()}
             yield _by_lane("due", "Deliveries that are due and not sent", due)
-            yield _gauge(
-                "unknown", "Deliveries of unknown outcome", deliveries.count_unknown(session)
-            )
+            yield _gauge("unknown", "Deliveries of unknown outcome", counts.count_unknown(session))
             waiting, overdue = leads.count_waiting(session, now)
             yield _gauge("leads_waiting", "Leads that wait for a call", waiting)
             yield _gauge("leads_overdue", "Leads that wait longer than was promised", overdue)
@@ -46,9 +44,9 @@ class _Rows(Collector):
             by_status = GaugeMetricFamily(
                 "followup_submissions", "Submissions by status", labels=["status"]
             )
-            counts = submissions.count_by_status(session)
+            came = submissions.count_by_status(session)
             for status in SubmissionStatus:
-                by_status.add_metric([status.value], counts.get(status, 0))
+                by_status.add_metric([status.value], came.get(status, 0))
             yield by_status
 
     def _of_the_service(self, session: Session, now: datetime) -> Iterator[Metric]:

@@ -22,7 +22,7 @@ from followup.domain.cadence import Lane
 from followup.sandbox.server import Sandbox
 from followup.services import intake, sending, settling, staffing
 from followup.services.links import Links
-from followup.store import deliveries
+from followup.store import counts
 from followup.store.crypto import keyring_of
 from followup.store.db import make_engine, reading, transaction
 from followup.web.app import create_app
@@ -118,7 +118,7 @@ class ClinicDay(Doors):
 
     def _next_due(self, end: datetime) -> datetime | None:
         with reading(self._service.engine) as session:
-            return min(deliveries.oldest_due(session, end).values(), default=None)
+            return min(counts.oldest_due(session, end).values(), default=None)
 
 
 def _instant(when: str) -> datetime:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
-from followup.store import deliveries
+from followup.store import counts, deliveries
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Delivery, Lead
 from tests.parallel import flat, together
@@ -349,8 +349,8 @@ def test_how_much_is_due_in_each_lane_and_since_when(session: Session) -> None:
     ):
         add_delivery(session, lead, due_at=due_at, **changes)
 
-    assert deliveries.oldest_due(session, TUESDAY_TEN) == {Lane.ack: TUESDAY_TEN - MINUTE}
-    assert deliveries.count_due(session, TUESDAY_TEN) == {Lane.ack: 2}
+    assert counts.oldest_due(session, TUESDAY_TEN) == {Lane.ack: TUESDAY_TEN - MINUTE}
+    assert counts.count_due(session, TUESDAY_TEN) == {Lane.ack: 2}
 
 
 def test_outcomes_are_counted_by_channel_and_status(session: Session) -> None:
@@ -359,8 +359,8 @@ def test_outcomes_are_counted_by_channel_and_status(session: Session) -> None:
         add_delivery(session, lead, status=status)
     add_delivery(session, lead, status=Status.accepted, due_at=TUESDAY_TEN - MINUTE)
 
-    assert deliveries.count_unknown(session) == 1
-    assert deliveries.count_by_status(session, TUESDAY_TEN) == {
+    assert counts.count_unknown(session) == 1
+    assert counts.count_by_status(session, TUESDAY_TEN) == {
         (Channel.sms, Status.accepted): 2,
         (Channel.sms, Status.unknown): 1,
     }
