@@ -128,10 +128,6 @@ def _content_hash(payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _language(clinic: Clinic, form: AnyForm) -> str:
-    return clinic.language(form.language)
-
-
 def consume(
     engine: Engine, planner: Planner, now: datetime, *, limits: Limits | None = None
 ) -> int:
@@ -258,7 +254,7 @@ def _add_lead(
         phone=form.phone,
         phone_hash=planner.hash_address(Channel.sms, form.phone) if form.phone else None,
         phone_extension=_extension(submission),
-        language=_language(clinic, form),
+        language=clinic.language(form.language),
         interest=form.interest,
         location=form.location,
         site=site.id,

@@ -230,9 +230,9 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
     times = leads.list_contact_times(session, since)
     seconds = sorted((contacted - created).total_seconds() for created, _, contacted in times)
     kept = sum(contacted <= promised for _, promised, contacted in times)
-    by_channel: dict[str, dict[str, int]] = {}
+    sent: dict[str, dict[str, int]] = {}
     for (channel, status), count in counts.count_by_status(session, since).items():
-        by_channel.setdefault(channel.value, {})[status.value] = count
+        sent.setdefault(channel.value, {})[status.value] = count
     by_status = submissions.count_by_status(session)
     return {
         "waiting": waiting,
@@ -244,7 +244,7 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
             "p90": _p90(seconds),
         },
         "promise_kept": kept / len(times) if times else None,
-        "deliveries": by_channel,
+        "deliveries": sent,
         "submissions": {status.value: count for status, count in by_status.items()},
     }
 

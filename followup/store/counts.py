@@ -1,4 +1,4 @@
-"""How much is due, was sent of late and became what, and who is alive."""
+"""Counts of deliveries: what was sent of late, what waits and for how long; and who is alive."""
 
 from collections.abc import Collection
 from datetime import datetime

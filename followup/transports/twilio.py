@@ -115,7 +115,7 @@ _SUPPRESSES: Mapping[_Outcome, str] = {
     _Outcome.opted_out: "opted_out",
 }
 
-#: Outcomes of which an operator hears: what is at fault is ours, and others will meet it too.
+#: Outcomes of which an operator hears: others will meet them, too.
 _BLAMES_US = frozenset({_Outcome.ours, _Outcome.deferred})
 
 #: The waits that come with a code: a full day is over after a rolling 24 hours (error 63038).
@@ -354,8 +354,7 @@ def classify(
         return PermanentFailure(
             "the number must not be texted", text, suppress=_SUPPRESSES[outcome]
         )
-    blames_us = outcome is _Outcome.ours
-    return PermanentFailure("Twilio refused the message", text, blames_us=blames_us)
+    return PermanentFailure("Twilio refused the message", text, blames_us=outcome is _Outcome.ours)
 
 
 def _by_http_status(status: int) -> _Outcome:

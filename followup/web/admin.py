@@ -14,7 +14,7 @@ from followup.domain.cadence import Channel
 from followup.domain.lead import LeadStatus, Outcome
 from followup.domain.submission import Kind
 from followup.services import auditing, reporting, searching, working
-from followup.store import leads, replies, submissions
+from followup.store import leads
 from followup.store.db import reading, transaction
 from followup.store.models import Person
 from followup.web.deps import ThePerson, TheService
@@ -22,10 +22,10 @@ from followup.web.problems import describe
 
 router = APIRouter(prefix="/admin", responses=describe(401, 422, 503))
 
-OF_A_LEAD = describe(404, _404="No such lead")
+_OF_A_LEAD = describe(404, _404="No such lead")
 WITH_BODY = describe(400, 413)
-ON_A_LEAD = OF_A_LEAD | WITH_BODY
-MAY_REFUSE = ON_A_LEAD | describe(
+_ON_A_LEAD = _OF_A_LEAD | WITH_BODY
+MAY_REFUSE = _ON_A_LEAD | describe(
     409, _409="Somebody was first, who is named, or the lead's status forbids it"
 )
 
@@ -140,7 +140,7 @@ def search_leads(service: TheService, person: ThePerson, body: SearchBody) -> di
 
 @router.get(
     "/leads/{lead_id}",
-    responses=OF_A_LEAD,
+    responses=_OF_A_LEAD,
     summary="A lead with all that came in, was sent and was done",
 )
 def show_lead(service: TheService, person: ThePerson, lead_id: uuid.UUID) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def reopen(
 
 @router.post(
     "/leads/{lead_id}/opt-out",
-    responses=ON_A_LEAD,
+    responses=_ON_A_LEAD,
     summary="The person asked not to be written to",
 )
 def opt_out(
@@ -257,7 +257,7 @@ def opt_out(
 
 @router.post(
     "/leads/{lead_id}/opt-in",
-    responses=ON_A_LEAD,
+    responses=_ON_A_LEAD,
     summary="The person told staff that we may write again",
 )
 def opt_in(
@@ -278,25 +278,7 @@ def opt_in(
         return {"lead": reporting.show_lead(lead, now)}
 
 
-@router.get("/replies/unassigned", summary="Texts from numbers of no lead, newest first")
-def list_unassigned(service: TheService, person: ThePerson) -> dict[str, Any]:
-    with reading(service.engine) as session:
-        found = replies.list_unassigned(session)
-        items = [reporting.show_reply(one) | {"from": one.sender} for one in found]
-    note_seen(service, person, "unassigned", replies=[str(one.id) for one in found])
-    return {"items": items}
-
-
 @router.get("/stats", summary="Waiting, overdue, time to first contact, deliveries")
 def stats(service: TheService, _person: ThePerson) -> dict[str, Any]:
     with reading(service.engine) as session:
         return reporting.stats(session, service.now())
-
-
-@router.get("/submissions/problems", summary="Submissions that could not be consumed")
-def list_problems(service: TheService, person: ThePerson) -> dict[str, Any]:
-    with reading(service.engine) as session:
-        found = submissions.list_problems(session)
-        items = [reporting.show_problem(one) for one in found]
-    note_seen(service, person, "problems", submissions=[str(one.id) for one in found])
-    return {"items": items}

@@ -16,12 +16,12 @@ from followup.store.db import missing_migrations
 from followup.watchman import Watchman
 from followup.web import (
     admin,
+    admin_review,
     forms,
     mail_webhooks,
     measuring,
     pages,
     reference,
-    reviewers,
     webhooks,
 )
 from followup.web.deps import TheService
@@ -64,7 +64,16 @@ def create_app(
     app.state.mail_memory = mail_webhooks.Memory()
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
-    for module in (forms, admin, reviewers, webhooks, mail_webhooks, pages, measuring, reference):
+    for module in (
+        forms,
+        admin,
+        admin_review,
+        webhooks,
+        mail_webhooks,
+        pages,
+        measuring,
+        reference,
+    ):
         app.include_router(module.router)
     # The last that is added is the first that a request meets.
     app.add_middleware(Embedding, origins=lambda: app.state.service.clinic.origins)

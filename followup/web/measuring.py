@@ -44,9 +44,9 @@ class _Rows(Collector):
             by_status = GaugeMetricFamily(
                 "followup_submissions", "Submissions by status", labels=["status"]
             )
-            found = submissions.count_by_status(session)
+            came = submissions.count_by_status(session)
             for status in SubmissionStatus:
-                by_status.add_metric([status.value], found.get(status, 0))
+                by_status.add_metric([status.value], came.get(status, 0))
             yield by_status
 
     def _of_the_service(self, session: Session, now: datetime) -> Iterator[Metric]:

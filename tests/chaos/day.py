@@ -18,11 +18,22 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import configure_mappers
 
+from followup.clinic_limits import Limits
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status
 from followup.domain.submission import Kind
 from followup.errors import Conflict
-from followup.services import bouncing, heeding, intake, receiving, settling, watching, working
+from followup.services import (
+    auditing,
+    bouncing,
+    heeding,
+    intake,
+    receiving,
+    reviewing,
+    settling,
+    watching,
+    working,
+)
 from followup.services.sending import BATCH
 from followup.store.db import make_engine, transaction
 from followup.store.models import Lead, Submission
@@ -127,13 +138,16 @@ def open_desk(place: Place, reached: Reached) -> Iterator[Desk]:
 _AREAS = ("213", "310", "323", "408", "415", "510", "530", "559", "619", "626", "650", "661")
 
 #: What will happen to each person of a day.
-ROLES = ("newcomer", "stumbled", "lost", "contacted", "silent", "withdrawn", "reopened")
+ROLES = (
+    *("newcomer", "stumbled", "lost", "contacted", "silent", "withdrawn", "reopened"),
+    "held",
+)
 
 
 def person(day: int, role: str) -> dict[str, Any]:
     area, number = divmod(day * len(ROLES) + ROLES.index(role), 100)
     return {
-        "name": f"Alice {role.title()} {day}",
+        "name": f"Alice {role.title()} {day}" if role != "held" else f"www.alice{day}.example",
         "email": f"{role}{day}@example.com",
         "phone": f"+1{_AREAS[area]}55501{number:02}",
     }
@@ -154,6 +168,16 @@ def stumble(desk: Desk, day: int) -> None:
     submission_id = uuid.UUID(receive(desk, day, "stumbled"))
     with transaction(desk.engine) as session:
         session.get_one(Submission, submission_id).status = SubmissionStatus.problem
+
+
+def hold(desk: Desk, day: int) -> None:
+    """Somebody whom the door keeps back until staff have looked."""
+    receive(desk, day, "held")
+    intake.consume(desk.engine, desk.planner, desk.now, limits=Limits())
+
+
+def release(desk: Desk) -> None:
+    reviewing.release_all(desk.engine, desk.planner, by="Ann", now=desk.now)
 
 
 def act(desk: Desk, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
@@ -200,6 +224,7 @@ def look_around(desk: Desk) -> None:
     heeding.heed_left(desk.engine, desk.planner, desk.now)
     settling.reconcile(desk.sender, desk.now)
     watching.watch(desk.engine, desk.planner, desk.now, caps=None)
+    auditing.seal(desk.engine, desk.now)
 
 
 def reopen(desk: Desk, lead: Lead) -> None:
@@ -227,6 +252,7 @@ def live(place: Place, day: int, told: Connection, point: str, time: int) -> Non
         intake.replay(desk.engine, desk.now)
         desk.consume()
         desk.send()
+        release(desk)
         desk.rescue()
         desk.let_asking_come()
         desk.settle()

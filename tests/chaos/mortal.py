@@ -66,6 +66,7 @@ class Service:
         self.loses_its_worker = False
         desk.let_leases_run_out()
         days.stumble(desk, day)
+        days.hold(desk, day)
         # The reminders of those who were acknowledged are due by now.
         desk.now += 6 * MINUTE
 
@@ -90,6 +91,7 @@ class Service:
         days.receive(desk, day, "newcomer")
         intake.replay(desk.engine, desk.now)
         desk.consume()
+        days.release(desk)
         days.say_stop(desk, day)
         days.withdraw(desk, days.find_lead(desk, day, "withdrawn"))
         days.reopen(desk, days.find_lead(desk, day, "reopened"))

@@ -23,6 +23,8 @@ TRANSACTIONS = (
     "settling._settle_alike",
     "settling._claim_unreceipted",
     "settling._reconcile_one",
+    "auditing._seal_batch",
+    "reviewing._each_held",
     "watching.watch",
     "working.mark_contacted",
     "working.record_attempt",
@@ -30,6 +32,13 @@ TRANSACTIONS = (
     "working.reopen",
     "working.record_opt_in",
     "working.record_opt_out",
+)
+#: Operators' work, which is done again until it is whole: the tests beside each kill it in the
+#: middle. A note of what was seen is one row, and nothing follows from it.
+ELSEWHERE = (
+    *("erasing.erase", "erasing._remove_person", "erasing._finish", "erasing.finish_erasures"),
+    *("erasing._delete_copies", "erasing._delete_copy", "erasing._delete_copy 2"),
+    *("pruning.prune", "rotating._rotate_table", "auditing.note"),
 )
 CALLS = ("call", "question")
 POINTS = [f"{name} {when} commit" for name in TRANSACTIONS for when in ("before", "after")]
@@ -46,7 +55,8 @@ DEATHS, DEATHS_LONG = 1, 20
 
 
 def test_every_transaction_of_the_services_has_its_crash_points() -> None:
-    assert sorted(TRANSACTIONS) == sorted([*(site.name for site in sites()), *acts()])
+    named = sorted([*TRANSACTIONS, *ELSEWHERE])
+    assert named == sorted([*(site.name for site in sites()), *acts()])
 
 
 @pytest.mark.timeout(900)

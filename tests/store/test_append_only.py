@@ -23,7 +23,7 @@ FIXED = [
     if column.name
     not in {
         "consents": ("address_hash", "evidence"),
-        "suppressions": ("address_hash", "evidence", "lifted_at"),
+        "suppressions": ("address_hash", "evidence", "lifted_at", "confirmed_at"),
         "actions": ("note",),
         "audit": ("position", "seal"),
         "audit_heads": ("key", "position", "seal", "mac"),
@@ -36,10 +36,11 @@ def write_one_of_each(engine: Engine) -> None:
         agree(session)
         opted_out = SuppressionReason.opted_out
         consents.suppress(session, Channel.sms, ALICE, opted_out, TUESDAY_TEN, "STOP")
+        consents.note_confirmed(session, Channel.sms, ALICE, TUESDAY_TEN)
         consents.lift(session, Channel.sms, [ALICE], opted_out, TUESDAY_TEN)
         ledger.add_action(session, lead_id=new_id(), verb="attempt", by="Ann", at=TUESDAY_TEN)
     with transaction(engine) as session:
-        assert entries.seal(session, TUESDAY_TEN) == 4
+        assert entries.seal(session, TUESDAY_TEN) == 5
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def test_nothing_of_evidence_may_be_changed_removed_or_replaced(connection: Conn
         *(f'UPDATE {table} SET "{column}" = "{column}"' for table, column in FIXED),  # noqa: S608
         *(f"DELETE FROM {table}" for table in append_only.GUARDED),  # noqa: S608
         "UPDATE suppressions SET lifted_at = NULL",
+        "UPDATE suppressions SET confirmed_at = NULL",
         "UPDATE audit SET position = position + 100",
         "UPDATE audit SET seal = NULL",
     ]

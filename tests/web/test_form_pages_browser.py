@@ -16,6 +16,7 @@ import uvicorn
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Locator,
     Page,
     ViewportSize,
     expect,
@@ -157,7 +158,7 @@ def test_the_contact_form_is_filled_in_and_sent_by_keyboard_alone(site: Site, pa
     page.wait_for_url("**/forms/received/*")
     said = page.locator("main").inner_text()
     assert said.index("988") < said.index("Thank you")
-    assert "One of us will call you today by 10:05 AM." in said
+    assert "One of us will call you today by 10:05 AM PST." in said
     assert page.locator("main a[href='tel:+19495550100']").is_visible()
     with reading(site.service.engine) as session:
         kept = submissions.find_submission(session, _received_id(page))
@@ -317,8 +318,13 @@ def test_it_fits_a_narrow_screen_and_fingers(page: Page, path: str) -> None:
         ".choice, .button, .languages a, .links a, select, textarea, "
         "input:not([type=hidden], [type=radio], [type=checkbox])"
     )
-    boxes = [target.bounding_box() for target in targets.all()]
+    # The trap for programs stands outside the page, where no finger comes.
+    boxes = [target.bounding_box() for target in targets.all() if not _is_trap(target)]
     assert not [box for box in boxes if box and (box["height"] < 44 or box["width"] < 44)]
+
+
+def _is_trap(target: Locator) -> bool:
+    return bool(target.evaluate("node => node.closest('[aria-hidden=true]') !== null"))
 
 
 #: The ratios of WCAG 2.2 between each text and what is painted behind it, lowest first.

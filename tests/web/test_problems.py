@@ -96,7 +96,7 @@ def test_without_the_database_every_route_says_try_again(
     links = api.service.links
     act = links.act_url(KNOWN, api.clock.now()).rsplit("/", 1)[1]
     token = act if path.startswith("/act") else links.unsubscribe_url(KNOWN).rsplit("/", 1)[1]
-    fields = {"MessageSid": "SM1"}
+    fields = {"MessageSid": "SM1", "From": "+14155550123", "Body": "Hello"}
     signed = api.twilio("/webhooks/twilio/inbound", fields).request.headers["x-twilio-signature"]
     headers = {"Authorization": "Bearer fu_some", "X-Twilio-Signature": signed}
     body = {"json": dict(ALICE)} if "submissions" in path else {"data": fields}

@@ -1,4 +1,4 @@
-"""The admin API for those who look at what the door kept back: held leads, and spam."""
+"""What waits for staff to look at it: held leads, spam, and what could not be worked on."""
 
 import uuid
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from followup.domain.audit import Door
 from followup.domain.suspicion import Suspicion
 from followup.services import reporting, reviewing
-from followup.store import submissions
+from followup.store import replies, submissions
 from followup.store.db import reading, transaction
 from followup.web.admin import (
     MAY_REFUSE,
@@ -91,6 +91,24 @@ def reject_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[s
         door=Door.api,
     )
     return {"rejected": count}
+
+
+@router.get("/replies/unassigned", summary="Texts from numbers of no lead, newest first")
+def list_unassigned(service: TheService, person: ThePerson) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        found = replies.list_unassigned(session)
+        items = [reporting.show_reply(one) | {"from": one.sender} for one in found]
+    note_seen(service, person, "unassigned", replies=[str(one.id) for one in found])
+    return {"items": items}
+
+
+@router.get("/submissions/problems", summary="Submissions that could not be consumed")
+def list_problems(service: TheService, person: ThePerson) -> dict[str, Any]:
+    with reading(service.engine) as session:
+        found = submissions.list_problems(session)
+        items = [reporting.show_problem(one) for one in found]
+    note_seen(service, person, "problems", submissions=[str(one.id) for one in found])
+    return {"items": items}
 
 
 @router.get("/submissions/spam", summary="What was caught at the door, newest first")
