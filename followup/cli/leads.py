@@ -74,7 +74,7 @@ def show(which: Which, as_json: AsJson = False) -> None:
     service = open_store()
     with reading(service.engine) as session:
         found = find_lead(session, which)
-        lead = reporting.show_lead_whole(session, found, service.now())
+        lead = reporting.show_lead_whole(session, service.planner, found, service.now())
     note_seen(service, "seen", found.id)
     if as_json:
         print_json(lead)

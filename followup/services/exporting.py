@@ -31,7 +31,7 @@ def export(
     whole = {
         "exported_at": iso(now),
         "exported_by": by,
-        "leads": [_lead(session, lead, now) for lead in person.leads],
+        "leads": [_lead(session, planner, lead, now) for lead in person.leads],
         "other_submissions": [
             {
                 "kind": one.kind.value,
@@ -57,9 +57,9 @@ def export(
     return whole
 
 
-def _lead(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
+def _lead(session: Session, planner: Planner, lead: Lead, now: datetime) -> dict[str, Any]:
     """As staff see it, without what went to staff, and with where each form came from."""
-    shown = reporting.show_lead_whole(session, lead, now)
+    shown = reporting.show_lead_whole(session, planner, lead, now)
     # Another person's reference; and what stands once, for all addresses.
     del shown["possible_duplicate"], shown["suppressions"]
     to_the_person = _to_the_person(shown["deliveries"])

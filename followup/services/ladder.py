@@ -1,6 +1,6 @@
 """What follows when a message does not get through: another channel, then a task for staff."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from followup.store.models import Delivery
 LOST = frozenset({Status.failed, Status.undelivered, Status.expired, Status.unknown})
 
 
-def climb(session: Session, planner: Planner, rows: Iterable[Delivery], now: datetime) -> None:
+def climb(session: Session, planner: Planner, rows: Sequence[Delivery], now: datetime) -> None:
     """Take the next step for each delivery that has just come to an end without arriving.
 
     A patient: the step's fallback channels, then one task "call this person" for the lead. An
@@ -29,6 +29,9 @@ def climb(session: Session, planner: Planner, rows: Iterable[Delivery], now: dat
     """
     ends = LOST | {Status.skipped}
     lost = [row for row in rows if row.status in ends and _is_owed_a_call(row)]
+    for row in rows:
+        if row.lead_id is None and row.reply_id is not None:
+            _tell_of_unreached_staff(session, planner, row, now)
     # In one order: two deliveries of a lead may fail in two transactions, and one must see both.
     for row in sorted(lost, key=lambda row: (str(row.lead_id), str(row.id))):
         lock_addresses(session, [row.lead_id.hex] if row.lead_id else [])
@@ -41,14 +44,20 @@ def _is_owed_a_call(row: Delivery) -> bool:
     return row.lead_id is not None and not is_answer
 
 
-def _climb_one(session: Session, planner: Planner, row: Delivery, now: datetime) -> None:
-    lead = leads.get_lead(session, row.lead_id)
-    if lead.status not in WAITING or lead.episode != row.episode:
-        return
+def _tell_of_unreached_staff(
+    session: Session, planner: Planner, row: Delivery, now: datetime
+) -> None:
     if row.audience is Audience.staff and row.status in (Status.failed, Status.undelivered):
         facts = {"channel": row.channel.value}
         subject = row.recipient_name or "somebody"
         raise_alarm(session, planner, AlarmKind.staff_unreached, subject, now, facts)
+
+
+def _climb_one(session: Session, planner: Planner, row: Delivery, now: datetime) -> None:
+    lead = leads.get_lead(session, row.lead_id)
+    if lead.status not in WAITING or lead.episode != row.episode:
+        return
+    _tell_of_unreached_staff(session, planner, row, now)
     if row.audience is Audience.staff and row.lane is not Lane.staff:
         return
     siblings = deliveries.list_siblings(session, row)

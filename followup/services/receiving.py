@@ -21,7 +21,7 @@ from followup.domain.consent import (
     read_with_provider,
 )
 from followup.domain.delivery import Reason, Status, may_become
-from followup.domain.lead import LeadStatus
+from followup.domain.lead import WAITING
 from followup.services.alarming import blame_us
 from followup.services.heeding import try_to_heed
 from followup.services.ladder import LOST, climb
@@ -163,7 +163,7 @@ def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: d
     hashes = planner.hashes_of(Channel.sms, text.sender)
     found = leads.list_by_address(session, hashes)
     owners = [lead for lead in found if lead.phone_hash in hashes]
-    waiting = [lead for lead in owners if lead.status is LeadStatus.open]
+    waiting = [lead for lead in owners if lead.status in WAITING]
     # The newest that waits, else the newest.
     lead = next(iter(waiting or owners), None)
     is_staff = planner.is_of_staff(session, text.sender)

@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from followup.domain.cadence import Channel
 from followup.domain.instrument import DISCLAIMER, list_scores
 from followup.domain.lead import LeadStatus, is_overdue
 from followup.domain.spoken import iso
 from followup.domain.submission import Kind
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services.explaining import list_next, sentence, show_decision, show_task
+from followup.services.planning import Planner
 from followup.store import consents, counts, deliveries, leads, ledger, replies, submissions
 from followup.store.models import Delivery, Lead, Reply, Submission, Suppression
 
@@ -53,9 +55,13 @@ def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
     }
 
 
-def show_lead_whole(session: Session, lead: Lead, now: datetime) -> dict[str, Any]:
+def show_lead_whole(
+    session: Session, planner: Planner, lead: Lead, now: datetime
+) -> dict[str, Any]:
     """The lead with all that came in, was agreed, was sent or not and why, and was done."""
-    hashes = [one for one in (lead.email_hash, lead.phone_hash) if one]
+    addresses = ((Channel.email, lead.email), (Channel.sms, lead.phone))
+    # Under every key, as whoever sends looks for them.
+    hashes = [text for channel, one in addresses if one for text in planner.hashes_of(channel, one)]
     return show_lead(lead, now) | {
         "submissions": [
             {

@@ -146,7 +146,7 @@ def search_leads(service: TheService, person: ThePerson, body: SearchBody) -> di
 def show_lead(service: TheService, person: ThePerson, lead_id: uuid.UUID) -> dict[str, Any]:
     with reading(service.engine) as session:
         lead = leads.get_lead(session, lead_id)
-        shown = reporting.show_lead_whole(session, lead, service.now())
+        shown = reporting.show_lead_whole(session, service.planner, lead, service.now())
     note_seen(service, person, "seen", lead_id)
     return shown
 

@@ -29,6 +29,9 @@ class HeldBody(Body):
     """Those held for one reason, or all."""
 
     held_for: Suspicion | None = None
+
+
+class RejectedBody(HeldBody):
     note: Note = None
 
 
@@ -81,7 +84,7 @@ def release_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[
 
 
 @router.post("/held/reject", responses=WITH_BODY, summary="Reject all that is held, as spam")
-def reject_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[str, int]:
+def reject_all(service: TheService, person: ThePerson, body: RejectedBody) -> dict[str, int]:
     count = reviewing.reject_all(
         service.engine,
         by=person.name,

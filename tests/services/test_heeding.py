@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from followup.domain.alarm import AlarmKind
 from followup.domain.answer import ANSWER_EVERY, Answer
 from followup.domain.cadence import Audience, Cadence, Channel, Lane
 from followup.domain.consent import MatchedBy, Meaning
@@ -422,6 +423,16 @@ def test_a_stranger_s_answer_is_sent_and_staff_hear_without_a_reference(desk: De
     (text,) = said_to(desk, FRONT_DESK_PHONE)
     assert "a number of no lead" in text
     assert STRANGER not in text
+
+
+def test_staff_who_cannot_be_told_of_a_stranger_s_danger_are_an_alarm(desk: Desk) -> None:
+    desk.reply(STRANGER, "I want to die")
+    refusal = PermanentFailure("there is no such mailbox", "550")
+    desk.provider.answer = lambda one: refusal if one.to == FRONT_DESK else None
+
+    desk.send()
+
+    assert (AlarmKind.staff_unreached, "Front desk") in desk.alarms()
 
 
 @pytest.mark.parametrize("sender", ["", "72975", "CLINIC", "+1"])

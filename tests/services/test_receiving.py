@@ -8,6 +8,7 @@ import pytest
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.consent import MatchedBy, Meaning, SuppressionReason
 from followup.domain.delivery import TRANSITIONS, Reason, Status
+from followup.domain.lead import LeadStatus
 from followup.services import receiving, settling, working
 from followup.services.receiving import Text
 from followup.store import consents, replies
@@ -215,6 +216,20 @@ def test_a_reply_is_kept_with_the_lead_that_waits(desk: Desk) -> None:
         (kept,) = replies.list_replies(session, waiting.id)
     assert (kept.body, kept.sender) == ("Please call after four", NUMBER)
     assert suppressed(desk) == {}
+
+
+def test_a_reply_belongs_to_the_lead_that_is_held_and_not_to_a_newer_one_that_is_over(
+    desk: Desk,
+) -> None:
+    held = desk.submit(ALICE)
+    with transaction(desk.engine) as session:
+        session.get_one(Lead, held.id).status = LeadStatus.held
+    desk.mark(desk.submit(ALICE))
+
+    desk.reply(NUMBER, "Please call after four")
+
+    with reading(desk.engine) as session:
+        assert len(replies.list_replies(session, held.id)) == 1
 
 
 def test_a_reply_of_a_stranger_is_kept_without_a_lead(desk: Desk) -> None:

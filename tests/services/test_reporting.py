@@ -16,7 +16,7 @@ from tests.services.cast import ALICE, BOB, HOUR, MINUTE, TUESDAY_TEN, Desk
 
 def show(desk: Desk, lead: Lead) -> dict[str, object]:
     with reading(desk.engine) as session:
-        return reporting.show_lead_whole(session, lead, desk.now)
+        return reporting.show_lead_whole(session, desk.planner, lead, desk.now)
 
 
 def stats(desk: Desk) -> dict[str, object]:
