@@ -29,7 +29,7 @@ from followup.services.tracing import trace
 from followup.store.crypto import Keyring
 from followup.store.db import make_engine, reading, transaction
 from followup.store.hash_keys import find_hash_keys
-from followup.store.models import AuditEntry, Base, Lead
+from followup.store.models import AuditEntry, Base, Lead, Suppression
 from tests.schema import ENCRYPTION_KEYS
 from tests.services.cast import (
     ALICE,
@@ -180,3 +180,28 @@ def test_a_whole_story_leaves_a_clean_trail_and_nobody_in_it(
         assert session.scalars(select(AuditEntry.verb).where(AuditEntry.lead_id == lead.id)).all()
     assert rows_left(desk).keys() <= {"intake_counts"}
     desk.engine.dispose()
+
+
+def test_the_confirmation_of_an_opt_out_is_in_the_trail(desk: Desk) -> None:
+    desk.submit(ALICE)
+    desk.reply(ALICE["phone"], "STOP")
+    desk.send()
+
+    with reading(desk.engine) as session:
+        (said_no,) = session.scalars(select(Suppression)).all()
+    assert said_no.confirmed_at is not None
+    assert flaws(desk) == []
+
+
+def test_words_that_erasing_takes_out_of_a_refusal_are_in_the_trail(desk: Desk) -> None:
+    desk.submit(ALICE)
+    desk.reply(ALICE["phone"], "STOP\nAlice Example")
+    assert flaws(desk) == []
+
+    eraser = Eraser(desk.engine, desk.planner, {})
+    erasing.erase(eraser, identified(desk), by="Ann", now=desk.now)
+
+    with reading(desk.engine) as session:
+        (said_no,) = session.scalars(select(Suppression)).all()
+    assert (said_no.evidence or "").startswith("hash:")
+    assert flaws(desk) == []

@@ -222,9 +222,12 @@ def test_a_reply_belongs_to_the_lead_that_is_held_and_not_to_a_newer_one_that_is
     desk: Desk,
 ) -> None:
     held = desk.submit(ALICE)
+    desk.mark(held)
+    newer = desk.submit(ALICE)
+    desk.mark(newer)
     with transaction(desk.engine) as session:
         session.get_one(Lead, held.id).status = LeadStatus.held
-    desk.mark(desk.submit(ALICE))
+    assert newer.id != held.id
 
     desk.reply(NUMBER, "Please call after four")
 
