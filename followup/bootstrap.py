@@ -1,20 +1,19 @@
-"""The one place that chooses concrete things: engine, transports, Celery, clock."""
+"""The one place that chooses concrete things: engine, transports, clock."""
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from email.utils import parseaddr
 from functools import cache
-from pathlib import Path
 
 from jinja2 import Environment
 from sqlalchemy import Engine
 
 from followup.clinic import Clinic, read_clinic
 from followup.clinic_limits import Caps, Limits
-from followup.config import SENDING, Settings, is_loopback, read_settings
+from followup.clock import Clock
+from followup.config import ENV_FILE, SENDING, Settings, is_loopback, read_settings
 from followup.domain.cadence import Channel, Lane
 from followup.services.composing import Composer
 from followup.services.links import Links
@@ -28,21 +27,6 @@ from followup.transports.base import Transport
 from followup.transports.mailbox import Mailbox
 from followup.transports.smtp import Server, SmtpTransport
 from followup.transports.twilio import Account, TwilioTransport
-
-
-class Clock:
-    """Real time, or a demo's: `start` at unix time `anchor`, running `rate` times as fast."""
-
-    def __init__(
-        self, start: datetime | None = None, anchor: float | None = None, rate: float = 1.0
-    ) -> None:
-        self._start, self._anchor, self._rate = start, anchor, rate
-
-    def now(self) -> datetime:
-        if self._start is None or self._anchor is None:
-            return datetime.now(UTC)
-        passed = (time.time() - self._anchor) * self._rate
-        return self._start.astimezone(UTC) + timedelta(seconds=passed)
 
 
 @dataclass(frozen=True)
@@ -145,7 +129,7 @@ def make_mailbox(settings: Settings) -> Mailbox | None:
 @cache
 def worker_service() -> Service:
     """This worker process's own service; made on first use, after the fork."""
-    return open_service(read_settings(Path(".env")).checked(*SENDING))
+    return open_service(read_settings(ENV_FILE).checked(*SENDING))
 
 
 @cache

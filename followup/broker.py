@@ -8,15 +8,12 @@ import importlib.util
 import os
 import platform
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from followup.errors import Misconfigured
 from followup.supervisor import Child
@@ -114,19 +111,19 @@ def _make_own(folder: Path) -> Path:
 
 
 def answers_ping(socket_path: Path) -> Callable[[], bool]:
-    """A question whether the broker answers now; asking takes half a second at most."""
-    client = redis.Redis(
-        unix_socket_path=str(socket_path),
-        socket_timeout=PING_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+    """A question whether the broker answers now; asking takes half a second at most.
+
+    By the protocol itself, because the supervisor would hold a client library for this alone.
+    """
 
     def ask() -> bool:
-        try:
-            return bool(client.ping())
-        except redis.RedisError:
-            return False
-        finally:
-            client.close()
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(PING_TIMEOUT_SECONDS)
+            try:
+                asking.connect(str(socket_path))
+                asking.sendall(b"PING\r\n")
+                return asking.recv(64).startswith(b"+PONG")
+            except OSError:
+                return False
 
     return ask

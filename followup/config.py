@@ -25,6 +25,8 @@ from followup.domain.address import email_key, normal_email, parse_phone
 from followup.errors import Invalid, Misconfigured
 
 PREFIX = "FOLLOWUP_"
+#: Of the directory in which a command is started.
+ENV_FILE = Path(".env")
 
 #: Sandbox accounts begin so; no real account does, because Twilio's are hexadecimal.
 SANDBOX_ACCOUNT_PREFIX = "ACsandbox"

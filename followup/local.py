@@ -38,7 +38,7 @@ STAGE_SERVICE, STAGE_SANDBOX, STAGE_BROKER = range(3)
 
 #: One process with threads instead of one per lane, for its memory.
 WORKER = ("worker", "--pool", "threads", "--concurrency", "8")
-FIRST_ADMIN = ("staff", "add", "--name", "First admin", "--role", "admin", "--json")
+FIRST_ADMIN = ("--first-admin", "First admin")
 
 #: A port may need a moment to be free again when an earlier run was killed.
 PORT_PATIENCE_SECONDS = 1.0
@@ -103,15 +103,15 @@ def make_plan(
         return Child(arguments[0], (*program, *arguments), for_all, stop_stage=STAGE_SERVICE)
 
     plan: list[Child | Errand] = []
-    if not settings.has_own_broker:
-        plan.append(broker_child(data_dir, no_secrets, stop_stage=STAGE_BROKER))
-    plan.append(Errand("migrate", (*program, "migrate"), for_all, _need_success))
-    if not token_file.exists():
-        keep = _keeping_token(token_file, out)
-        plan.append(Errand("staff", (*program, *FIRST_ADMIN), for_all, keep))
+    # What needs nobody comes up while the schema is made.
     if settings.simulates:
         sandbox = (*program, "sandbox")
         plan.append(Child("sandbox", sandbox, for_sandbox, stop_stage=STAGE_SANDBOX))
+    if not settings.has_own_broker:
+        plan.append(broker_child(data_dir, no_secrets, stop_stage=STAGE_BROKER))
+    needs_admin = () if token_file.exists() else FIRST_ADMIN
+    migrated = _keeping_token(token_file, out) if needs_admin else _need_success
+    plan.append(Errand("migrate", (*program, "migrate", *needs_admin), for_all, migrated))
     plan += [child("api"), child(*WORKER), child("beat")]
     return plan
 
@@ -126,12 +126,11 @@ def _need_success(status: int, _output: str) -> None:
 
 def _keeping_token(token_file: Path, out: Callable[[str], None]) -> Callable[[int, str], None]:
     def keep(status: int, output: str) -> None:
-        try:
-            token = str(json.loads(output)["token"])
-        except (ValueError, KeyError, TypeError):
-            out(f"no first staff token (status {status}): try `followup staff add --help`")
-        else:
+        _need_success(status, output)
+        if token := json.loads(output)["token"]:
             write_private(token_file, token + "\n")
+        else:
+            out("no first staff token: try `followup staff token --help`")
 
     return keep
 

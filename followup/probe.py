@@ -4,13 +4,12 @@ Health checks ask often and for every process, so this imports Celery and the se
 """
 
 import sys
-from pathlib import Path
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from followup.celery_settings import celery_settings
-from followup.config import read_settings
+from followup.config import ENV_FILE, read_settings
 from followup.errors import Misconfigured
 
 #: Beat answers unless it has not rung for 15 s; a worker answers between two tasks.
@@ -20,7 +19,7 @@ PATIENCE_SECONDS = 5
 def main(node: str) -> int:
     app = Celery("followup", set_as_current=False)
     try:
-        app.conf.update(celery_settings(read_settings(Path(".env")).checked("broker_url")))
+        app.conf.update(celery_settings(read_settings(ENV_FILE).checked("broker_url")))
         answers = app.control.ping(destination=[node], timeout=PATIENCE_SECONDS)
     except (Misconfigured, OperationalError, OSError) as error:
         print(f"followup: {error}", file=sys.stderr)

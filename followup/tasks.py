@@ -1,24 +1,19 @@
-"""What runs by the clock, and the shallow tasks behind it. A task is a doorbell: no payload."""
+"""The shallow tasks behind what beat and the API ring. A task is a doorbell: no payload."""
 
-import logging
-import signal
 import time
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import structlog
 from celery import Celery, Task, signals
-from celery.schedules import crontab
 from kombu.transport import redis as redis_broker
 
+from followup.beat import log_as_we_do
 from followup.bootstrap import make_mailbox, worker_sender, worker_service
 from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
-from followup.config import read_settings
+from followup.config import ENV_FILE, read_settings
 from followup.domain.cadence import Lane
 from followup.errors import TransportError
 from followup.gate import Gate
-from followup.logs import configure_logging
 from followup.services import (
     auditing,
     bouncing,
@@ -33,70 +28,6 @@ from followup.services import (
 from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
-
-#: Seconds between two rings of a lane.
-RHYTHM = 1.0
-#: In a demo whose day takes two minutes, a second is twelve minutes: too coarse for a reminder.
-DEMO_RHYTHM = 0.2
-
-
-def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
-    """Everything that runs by the clock. Intervals begin anew with beat; the rows remember."""
-    often = {"schedule": rhythm}
-    seldom = {"schedule": 15.0, "options": {"queue": "upkeep", "expires": 15}}
-    return {
-        **{
-            f"send what is due in {lane}": {
-                "task": "followup.send_due",
-                "args": (lane.value,),
-                "options": {"queue": lane.value, "expires": RING_EXPIRES_SECONDS},
-                **often,
-            }
-            for lane in Lane
-        },
-        "consume what came in": {
-            "task": "followup.consume",
-            "options": {"queue": "intake", "expires": RING_EXPIRES_SECONDS},
-            **often,
-        },
-        "rescue what lost workers held": {"task": "followup.rescue", **seldom},
-        "ask about unknown outcomes": {"task": "followup.settle", **seldom},
-        "watch over all of it": {"task": "followup.watch", **seldom},
-        "heed texts that were left over": {"task": "followup.heed_left", **seldom},
-        "seal the audit trail": {
-            "task": "followup.seal",
-            "schedule": 5.0,
-            "options": {"queue": "upkeep", "expires": 5},
-        },
-        "tell where the audit trail ends": {
-            "task": "followup.tell_head",
-            "schedule": crontab(minute="47"),
-            "options": {"queue": "upkeep", "expires": 3000},
-        },
-        "ask about receipts that never came": {
-            "task": "followup.reconcile",
-            # By the clock, and not by an interval, which would begin anew with each start of beat.
-            "schedule": crontab(minute="17"),
-            "options": {"queue": "upkeep", "expires": 3000},
-        },
-        "finish what erasures could not do yet": {
-            "task": "followup.finish_erasures",
-            "schedule": crontab(minute="37"),
-            "options": {"queue": "upkeep", "expires": 3000},
-        },
-        "delete what was kept long enough": {
-            "task": "followup.prune",
-            # UTC: night in the Americas.
-            "schedule": crontab(hour="9", minute="47"),
-            "options": {"queue": "upkeep", "expires": 3000},
-        },
-        "read the bounces that arrived": {
-            "task": "followup.read_bounces",
-            "schedule": 60.0,
-            "options": {"queue": "upkeep", "expires": 60},
-        },
-    }
-
 
 #: In a worker with threads, a slow lane must not take up every one of them.
 _GATES = {lane: Gate() for lane in Lane}
@@ -129,12 +60,11 @@ app = Celery("followup", task_cls=Doorbell)
 
 
 def _configuration() -> dict[str, Any]:
-    settings = read_settings(Path(".env")).checked("broker_url")
-    rhythm = DEMO_RHYTHM if settings.has_demo_clock else RHYTHM
-    return {**celery_settings(settings), "beat_schedule": beat_table(rhythm)}
+    return celery_settings(read_settings(ENV_FILE).checked("broker_url"))
 
 
 app.add_defaults(_configuration)
+signals.setup_logging.connect(log_as_we_do)
 
 
 @app.task(name="followup.consume")
@@ -242,8 +172,7 @@ def ring(lane: Lane) -> None:
     send_due.apply_async((lane.value,), queue=lane.value, expires=RING_EXPIRES_SECONDS)
 
 
-@signals.worker_process_init.connect
-def warm_up(**_: Any) -> None:
+def warm_up() -> None:
     """Open everything before the first task: a patient should not wait for our imports."""
     service = worker_service()
     worker_sender()
@@ -251,23 +180,18 @@ def warm_up(**_: Any) -> None:
         site.business_hours.next_open(service.now())
 
 
-@signals.beat_init.connect
-def end_between_rings(sender: Any, **_: Any) -> None:
-    """Have beat end after the ring that it is at.
-
-    Celery's own handler closes the connection and raises SystemExit; amid a ring, the closed
-    connection's error takes its place and beat goes on for ever.
-    """
-
-    def stop(*_: Any) -> None:
-        # Not from within the handler, which may have interrupted the logging that this does.
-        Thread(target=sender.stop).start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+@signals.worker_process_init.connect
+def part_from_parent(**_: Any) -> None:
+    """A child of a pool shares what its parent has read, but no connection."""
+    worker_service().engine.dispose(close=False)
 
 
-@signals.setup_logging.connect
-def _log(**_: Any) -> None:
-    configure_logging(read_settings(Path(".env")))
-    logging.getLogger("celery").setLevel(logging.INFO)
+@signals.worker_ready.connect
+def look_at_once(sender: Any, **_: Any) -> None:
+    """What fell due while no worker was there does not wait for beat's next ring."""
+    heard = sender.app.amqp.queues.consume_from
+    for lane in Lane:
+        if lane in heard:
+            ring(lane)
+    if "intake" in heard:
+        consume.apply_async(queue="intake", expires=RING_EXPIRES_SECONDS)

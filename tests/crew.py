@@ -21,8 +21,9 @@ from urllib.request import Request, urlopen
 from celery import Celery
 from sqlalchemy import func, select, update
 
-from followup.bootstrap import Clock, open_service
+from followup.bootstrap import open_service
 from followup.celery_settings import celery_settings
+from followup.clock import Clock
 from followup.config import PREFIX, Settings
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Engine, text
 
 from followup.domain.audit import head_mac
-from followup.store import append_only, db, entries
+from followup.store import append_only, db, entries, migrating
 from followup.store.crypto import Keyring
 from followup.store.models import AuditHead, Base
 
@@ -19,7 +19,7 @@ def create(url: str) -> None:
     """Leaves no connection open, so that the database can be copied."""
     engine = db.make_engine(url, KEYRING)
     try:
-        db.migrate(engine)
+        migrating.migrate(engine)
     finally:
         engine.dispose()
 

@@ -29,7 +29,9 @@ def beat(tmp_path: Path, broker: redis.Redis) -> Iterator[Program]:
     port = broker.connection_pool.connection_kwargs["port"]
     environment = {"FOLLOWUP_BROKER_URL": f"redis://127.0.0.1:{port}/0"}
     with Program(tmp_path / "beat", environment, ["beat"]) as program:
-        eventually(lambda: broker.llen("followup:ack"), within=program.start_timeout_seconds)
+        # All of them: each queue is made known with its first ring, which is another write.
+        rung = [f"followup:{queue}" for queue in ("ack", "staff", "reminder", "intake")]
+        eventually(lambda: broker.exists(*rung) == len(rung), within=program.start_timeout_seconds)
         yield program
 
 

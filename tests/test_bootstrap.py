@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from followup.bootstrap import Clock, Service, make_sender, open_service
+from followup.bootstrap import Service, make_sender, open_service
+from followup.clock import Clock
 from followup.config import Settings
 from followup.domain.cadence import Channel, Lane
 from followup.errors import Misconfigured

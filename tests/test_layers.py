@@ -18,7 +18,7 @@ LONGEST_FILE_LINES = 400
 LONGEST_TEST_FILE_LINES = 650
 
 #: The edges of the service, which may ask the clock; everything else is handed `now`.
-ENTRY_POINTS = re.compile(r"followup/(bootstrap|local|cli|broker|supervisor|processes|sandbox/.*)")
+ENTRY_POINTS = re.compile(r"followup/(clock|local|cli|broker|supervisor|processes|sandbox/.*)")
 
 GRAB_BAGS = re.compile(
     r"(utils?|common|misc|helpers?|manager|handlers?|processor|.*_service|data|info)"

@@ -147,7 +147,7 @@ def test_every_process_is_told_the_same(start: Callable[..., Up]) -> None:
 
     told = one.seen_by("migrate")
 
-    assert all(one.seen_by(name) == told for name in (*SERVICES, "staff"))
+    assert all(one.seen_by(name) == told for name in SERVICES)
     assert told["FOLLOWUP_DATA_DIR"] == str(one.data_dir)
     assert told["FOLLOWUP_TEMPLATES_DIR"] == "wording"
     kept = read_kept(one.data_dir / "up.env")
@@ -160,7 +160,6 @@ def test_the_first_token_is_shown_at_the_first_start_and_kept(start: Callable[..
     one.stop()
     assert (one.data_dir / "first-token").read_text() == "t0ken\n"
     assert (one.data_dir / "first-token").stat().st_mode & 0o777 == 0o600
-    (one.data_dir / "seen-staff.json").unlink()
     (one.data_dir / "followup.db").touch()
 
     again = start()
@@ -168,7 +167,7 @@ def test_the_first_token_is_shown_at_the_first_start_and_kept(start: Callable[..
 
     assert "t0ken" not in again.output
     assert f"in {one.data_dir / 'first-token'}" in again.output
-    assert not (one.data_dir / "seen-staff.json").exists()
+    assert "--first-admin" not in (one.data_dir / "seen-migrate.json").read_text()
 
 
 def test_the_token_of_a_removed_database_is_replaced(start: Callable[..., Up]) -> None:

@@ -12,7 +12,7 @@ from statistics import median
 import pytest
 from celery.schedules import crontab
 
-from followup import tasks
+from followup import beat, tasks
 from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS
 from followup.domain.cadence import Lane
 from followup.domain.delivery import Status
@@ -27,11 +27,11 @@ BOTH = ["email", "sms"]
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("rhythm", [tasks.RHYTHM, tasks.DEMO_RHYTHM])
+@pytest.mark.parametrize("rhythm", [beat.RHYTHM, beat.DEMO_RHYTHM])
 def test_what_beat_rings_has_a_queue_that_exists_and_fades_when_nobody_listens(
     rhythm: float,
 ) -> None:
-    for entry in tasks.beat_table(rhythm).values():
+    for entry in beat.beat_table(rhythm).values():
         options = entry["options"]
         assert options["queue"] in QUEUES
         schedule = entry["schedule"]
@@ -43,7 +43,7 @@ def test_what_beat_rings_has_a_queue_that_exists_and_fades_when_nobody_listens(
 def test_beat_rings_every_lane_and_the_intake_each_second_and_the_upkeep_at_times() -> None:
     rings = {
         (entry["task"], *entry.get("args", ()), entry["options"]["queue"], str(entry["schedule"]))
-        for entry in tasks.beat_table(tasks.RHYTHM).values()
+        for entry in beat.beat_table(beat.RHYTHM).values()
     }
 
     assert rings == {

@@ -5,21 +5,18 @@ import os
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service, open_service
-from followup.config import STORING, Settings, read_settings
+from followup.config import ENV_FILE, STORING, Settings, read_settings
 from followup.domain.audit import Door
 from followup.errors import NotFound
 from followup.services import auditing
 from followup.store import leads
 from followup.store.models import Lead
-
-ENV_FILE = Path(".env")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

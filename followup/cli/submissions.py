@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from followup.bootstrap import Clock
 from followup.cli.opening import AsJson, local, note_seen, open_store, own_settings, print_json, who
 from followup.clinic import read_clinic
+from followup.clock import Clock
 from followup.domain.audit import Door
 from followup.domain.submission import Kind
 from followup.errors import Fault, Invalid

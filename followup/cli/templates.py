@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from followup.bootstrap import Clock, make_transports, open_service
+from followup.bootstrap import make_transports, open_service
 from followup.cli.opening import AsJson, own_settings, print_json
 from followup.clinic import read_clinic
+from followup.clock import Clock
 from followup.config import SENDING
 from followup.domain.cadence import Channel
 from followup.domain.lead import Role

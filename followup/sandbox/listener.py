@@ -5,6 +5,7 @@ Threads rather than an event loop, because scripts must hang, drop or slow down 
 
 import json
 import select
+import selectors
 import socket
 import sys
 from base64 import b64decode
@@ -23,9 +24,6 @@ from followup.errors import Misconfigured
 #: More than any message or form that we accept.
 MAX_BODY = 1_000_000
 
-#: How long `stop` may have to wait for the accepting thread.
-_POLL_SECONDS = 0.02
-
 
 class Listener(ThreadingTCPServer):
     """Serves until `stop`, which also cuts every open connection, as a killed process would.
@@ -37,6 +35,8 @@ class Listener(ThreadingTCPServer):
     block_on_close = False
     allow_reuse_address = True
     request_queue_size = 512
+    #: Of `handle_request`, which is called when somebody is there.
+    timeout = 0
 
     def __init__(
         self, host: str, port: int, serve_one: type[BaseRequestHandler], setting: str
@@ -57,15 +57,27 @@ class Listener(ThreadingTCPServer):
         return int(self.server_address[1])
 
     def start(self) -> None:
-        Thread(target=self.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
+        self._hears, self._stops = socket.socketpair()
+        self._thread = Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        self.shutdown()
+        self._stops.close()
+        self._thread.join()
         self.server_close()
+        self._hears.close()
         with self._lock:
             connections = list(self._open)
         for connection in connections:
             close_at_once(connection)
+
+    def _accept(self) -> None:
+        """As `serve_forever`, which would look twice a second or more often whether to stop."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._hears, selectors.EVENT_READ)
+            selector.register(self, selectors.EVENT_READ)
+            while all(key.fileobj is self for key, _ in selector.select()):
+                self.handle_request()
 
     def keep(self, connection: socket.socket) -> None:
         """Cut this connection too on `stop`."""

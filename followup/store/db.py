@@ -1,4 +1,4 @@
-"""The engine: SQLite or PostgreSQL, one behaviour; ids; times; the migrations' runner."""
+"""The engine: SQLite or PostgreSQL, one behaviour; ids; times; whether the schema is of today."""
 
 import os
 import secrets
@@ -12,10 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -25,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     make_url,
     select,
     text,
@@ -50,6 +47,7 @@ SQLITE_BUSY_MILLISECONDS = 5000
 UNUSABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 #: So long a writer of SQLite stands in line behind others of its process.
 _TURN_SECONDS = 5.0
+MIGRATIONS = Path(__file__).parent / "migrations"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _JULIAN_DAY_OF_EPOCH = 2440587.5
@@ -213,26 +211,19 @@ def _lock_number(digits: str) -> int:
     return int(digits[:15], 16)
 
 
-def _alembic(engine: Engine) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["engine"] = engine
-    return config
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest revision; nothing to do is fine. Safe to run twice at once."""
-    try:
-        command.upgrade(_alembic(engine), "head")
-    except OperationalError as error:
-        raise unreachable(engine, error) from None
-
-
 def missing_migrations(engine: Engine) -> bool:
-    """Whether the schema is older than this code. Raises OperationalError without a database."""
-    newest = ScriptDirectory.from_config(_alembic(engine)).get_current_head()
+    """Whether the schema is older than this code. Raises OperationalError without a database.
+
+    Asked often, and by processes that never migrate: so without alembic, which would take each of
+    them as long to import as all of the store.
+    """
+    names = sorted(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    newest = names[-1].partition("_")[0]
     with engine.execution_options(reads_only=True).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() != newest
+        if not inspect(connection).has_table("alembic_version"):
+            return True
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return newest not in found
 
 
 def ping(engine: Engine) -> None:
@@ -262,14 +253,6 @@ def cause_of(error: SQLAlchemyError) -> str:
         first, step = (step if isinstance(step, UNUSABLE) else first), step.__context__
     said = str(getattr(first, "orig", None) or "").strip().splitlines()
     return said[0] if said else type(first).__name__
-
-
-def unreachable(engine: Engine, error: OperationalError) -> Misconfigured:
-    """One line for the operator, without the password."""
-    where = engine.url.render_as_string(hide_password=True)
-    return Misconfigured(
-        f"FOLLOWUP_DATABASE_URL: cannot use the database {where}: {cause_of(error)}"
-    )
 
 
 def make_sqlite_folder(url: str) -> None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from followup import bootstrap, cli, tasks
+from followup import beat, bootstrap, cli
 from followup.domain import breaker
 from followup.services import concluding, pausing, sending, settling
 from followup.transports.smtp import Limits, SmtpTransport
@@ -34,7 +34,7 @@ def hurry() -> None:
     _set(pausing, PROBE_DELAYS=PROBE_DELAYS)
     _set(bootstrap, SmtpTransport=partial(SmtpTransport, limits=MAIL_LIMITS))
     _set(bootstrap, TwilioTransport=partial(TwilioTransport, call_timeout=CALL_TIMEOUT))
-    _set(tasks, beat_table=partial(_table, tasks.beat_table))
+    _set(beat, beat_table=partial(_table, beat.beat_table))
 
 
 def _set(module: ModuleType, **values: object) -> None:

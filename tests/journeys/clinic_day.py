@@ -16,7 +16,8 @@ import uvicorn
 from pydantic import SecretStr
 
 from followup.bell import Bell
-from followup.bootstrap import Clock, Service, make_sender
+from followup.bootstrap import Service, make_sender
+from followup.clock import Clock
 from followup.config import Settings
 from followup.domain.cadence import Lane
 from followup.sandbox.server import Sandbox

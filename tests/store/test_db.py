@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.exc import StatementError
 
 from followup.errors import Misconfigured
 from followup.store import db
+from followup.store.migrating import migrate
 from followup.store.models import Lead
 from tests.parallel import together
 from tests.schema import KEYRING, create
@@ -118,11 +119,11 @@ def test_a_url_that_is_none_is_named_by_its_setting(url: str) -> None:
 def test_an_unreachable_database_is_told_without_its_password() -> None:
     engine = db.make_engine("postgresql://someone:hush@127.0.0.1:1/followup", KEYRING)
 
-    with pytest.raises(OperationalError) as refused:
-        db.ping(engine)
-    told = str(db.unreachable(engine, refused.value))
+    with pytest.raises(Misconfigured) as refused:
+        migrate(engine)
 
     engine.dispose()
+    told = str(refused.value)
     assert "FOLLOWUP_DATABASE_URL" in told
     assert "127.0.0.1:1" in told
     assert "hush" not in told

@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 
 from followup.errors import Misconfigured
 from followup.store.crypto import Keyring
-from followup.store.db import make_engine, migrate
+from followup.store.db import make_engine
 from followup.store.hash_keys import find_hash_keys
+from followup.store.migrating import migrate
 from tests.schema import ENCRYPTION_KEYS, KEYRING
 from tests.store.test_migrations import downgrade
 

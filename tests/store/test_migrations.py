@@ -17,7 +17,8 @@ from followup.domain.cadence import Audience
 from followup.domain.delivery import Status
 from followup.errors import Misconfigured
 from followup.store import alarms, deliveries, ledger, replies
-from followup.store.db import make_engine, migrate, missing_migrations, reading, transaction
+from followup.store.db import make_engine, missing_migrations, reading, transaction
+from followup.store.migrating import migrate
 from followup.store.models import Base, Decision, Delivery, Lead
 from tests.schema import KEYRING
 from tests.store.rows import TUESDAY_TEN, add_delivery, add_lead, add_submission, row_for

@@ -4,7 +4,8 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 
-from followup.store.db import make_engine, migrate, transaction
+from followup.store.db import make_engine, transaction
+from followup.store.migrating import migrate
 from tests.parallel import PATIENCE_SECONDS, together
 from tests.schema import KEYRING
 from tests.store.rows import add_lead

@@ -11,8 +11,9 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from twilio.request_validator import RequestValidator
 
-from followup.bootstrap import Clock, Service
+from followup.bootstrap import Service
 from followup.clinic_limits import Limits
+from followup.clock import Clock
 from followup.config import Settings
 from followup.domain.cadence import Channel, Lane
 from followup.services import intake, sending, staffing

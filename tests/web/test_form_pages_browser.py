@@ -24,12 +24,14 @@ from playwright.sync_api import (
 )
 
 from followup.bell import Bell
-from followup.bootstrap import Clock, Service, open_service
+from followup.bootstrap import Service, open_service
+from followup.clock import Clock
 from followup.config import Settings
 from followup.domain.cadence import Audience
 from followup.services import intake
 from followup.store import deliveries, submissions
-from followup.store.db import migrate, reading
+from followup.store.db import reading
+from followup.store.migrating import migrate
 from followup.web.app import create_app
 from tests.schema import ENCRYPTION_KEYS
 from tests.waiting import eventually
