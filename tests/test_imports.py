@@ -26,4 +26,4 @@ def test_a_command_imports_nothing_of_the_others() -> None:
 
     imported = dict(map(json.loads, done.stdout.splitlines()))
     found = {name: strangers & set(imported[name]) for name, strangers in STRANGERS.items()}
-    assert found == dict.fromkeys(STRANGERS, set())
+    assert found == {name: set() for name in STRANGERS}

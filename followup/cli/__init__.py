@@ -1,5 +1,6 @@
 """The command line. Exit status: 0 done, 1 the answer is no, 2 wrong usage or settings."""
 
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -44,7 +45,12 @@ class Commands(TyperGroup):
         if cmd_name not in PLACES:
             return None
         module, _, name = PLACES[cmd_name].partition(":")
-        group = typer.main.get_group(getattr(import_module(f"{__name__}.{module}"), name))
+        imported = import_module(f"{__name__}.{module}")
+        if not gc.isenabled():
+            # Off since the start, see `__main__.py`. What stays for ever is not looked at again.
+            gc.freeze()
+            gc.enable()
+        group = typer.main.get_group(getattr(imported, name))
         command = group.commands.get(cmd_name, group)
         command.name = cmd_name
         return command
