@@ -1,7 +1,7 @@
 """How fast a sender may send, and which lane has first call: a bucket of tokens.
 
 It is kept as one instant: `next_at` says when the bucket is full again (the "theoretical arrival
-time" of the generic cell rate algorithm, ITU-T I.371), and each token taken moves it by one interval.
+time" of the generic cell rate algorithm, ITU-T I.371); each token taken moves it by one interval.
 A token may be taken ahead of its time, and then has a slot, before which it is not used.
 """
 
