@@ -59,6 +59,6 @@ def take_tokens(
 
 
 def _cost(channel: Channel, message: Outgoing) -> int:
-    """Twilio counts the parts of a text, not texts (twilio.com/docs/glossary/what-is-a-message-
-    segment, help.twilio.com/articles/115002943027)."""
+    """Twilio counts the parts of a text, not texts
+    (twilio.com/help/faq/sms/how-quickly-can-i-send-sms-messages)."""
     return max(1, count_segments(message.text).parts) if channel is Channel.sms else 1

@@ -159,10 +159,11 @@ class Account:
 
 def usual_rate(sender: str) -> float:
     """Parts of texts a second that Twilio sends on from such a sender at the least; above that they
-    queue there, for ten hours at most (help.twilio.com/articles/115002943027).
+    queue there (twilio.com/help/faq/sms/how-quickly-can-i-send-sms-messages, toll-free:
+    help.twilio.com/articles/4411046744987, overflow: twilio.com/docs/api/errors/30001).
 
     What a campaign or a messaging service may send only its owner knows: at the least what one
-    number may, as also the lowest class of campaigns does (75 a minute at AT&T).
+    number may, as the lowest class of campaigns does, too (75 a minute at AT&T).
     """
     if re.fullmatch(r"\d{5,6}", sender):
         return 100.0

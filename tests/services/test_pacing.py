@@ -18,7 +18,7 @@ from followup.errors import Throttled
 from followup.services import sending
 from followup.services.pacing import Overtaken, Pace, take_tokens, tokens
 from followup.store import counts, rates
-from followup.store.db import reading, real_now, transaction
+from followup.store.db import new_id, reading, real_now, transaction
 from followup.store.models import Breaker
 from followup.transports.base import Outgoing
 from tests.parallel import flat, together
@@ -35,7 +35,7 @@ def pace(desk: Desk, pace: Pace, *channels: Channel) -> None:
 
 
 def message(text: str = "Thank you.") -> Outgoing:
-    return Outgoing(delivery_id=sending.new_id(), to="+12125550101", text=text)
+    return Outgoing(delivery_id=new_id(), to="+12125550101", text=text)
 
 
 def take(engine: Engine, pace: Pace, lane: Lane, wanted: int) -> list[float]:
