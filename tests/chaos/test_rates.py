@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from followup.domain.cadence import Channel
 from followup.domain.delivery import REACHED_PROVIDER, Status
@@ -61,15 +61,13 @@ def let_texts_fall_due(crew: Crew, count: int) -> None:
         session.execute(insert(Delivery), rows)
 
 
-def storm(crew: Crew) -> Sequence[Delivery]:
-    with reading(crew.service.engine) as session:
-        found = session.scalars(select(Delivery).where(Delivery.occurrence >= 1000)).all()
-        session.expunge_all()
-    return found
-
-
 def count_gone(crew: Crew) -> int:
-    return sum(row.status in REACHED_PROVIDER for row in storm(crew))
+    """Asked often, of a process that is the provider as well: so by a cheap question."""
+    with reading(crew.service.engine) as session:
+        statement = select(func.count()).where(
+            Delivery.occurrence >= 1000, Delivery.status.in_(REACHED_PROVIDER)
+        )
+        return session.execute(statement).scalar_one()
 
 
 def texts(crew: Crew) -> list[Message]:
@@ -117,18 +115,3 @@ def test_four_worker_processes_keep_to_the_rate_though_the_broker_is_lost_in_the
         parts = sum(one.segments for one in taken)
         seconds = (taken[-1].at - taken[0].at).total_seconds()
         print(f"\n{parts} parts in {seconds:.1f} s, {most} in a second; rate {RATE} + {BURST}")
-
-
-@pytest.mark.long
-@pytest.mark.timeout(300)
-def test_without_the_bucket_the_rate_is_broken(
-    short_directory: Path, database_url: str, bytecode: Path
-) -> None:
-    with open_crew(short_directory, database_url, bytecode, {}) as (crew, _):
-        crew.receive(LEAD)
-        eventually(partial(crew.are_acknowledged, LEAD), within=60)
-        let_texts_fall_due(crew, 100)
-        eventually(lambda: count_gone(crew) == 100, within=200)
-        taken = texts(crew)
-
-    assert most_in_a_second(taken) > RATE + BURST + max(one.segments for one in taken) - 1
