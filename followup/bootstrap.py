@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
 from functools import cache
+from urllib.parse import urlsplit
 
 from jinja2 import Environment
 from sqlalchemy import Engine
@@ -15,8 +16,10 @@ from followup.clinic_limits import Caps, Limits
 from followup.clock import Clock
 from followup.config import ENV_FILE, SENDING, Settings, is_loopback, read_settings
 from followup.domain.cadence import Channel, Lane
+from followup.domain.rate import Rate
 from followup.services.composing import Composer
 from followup.services.links import Links
+from followup.services.pacing import Pace
 from followup.services.planning import Planner
 from followup.services.sending import BATCH, Sender
 from followup.store import hash_keys
@@ -26,7 +29,7 @@ from followup.templates import Templates, pages_environment
 from followup.transports.base import Transport
 from followup.transports.mailbox import Mailbox
 from followup.transports.smtp import Server, SmtpTransport
-from followup.transports.twilio import Account, TwilioTransport
+from followup.transports.twilio import Account, TwilioTransport, usual_rate
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def make_sender(service: Service) -> Sender:
         },
         reserved_allowed=settings.texts_stay_on_this_machine,
         caps=service.caps,
+        paces=make_paces(settings),
         only_to=settings.only_to_these,
     )
 
@@ -116,6 +120,21 @@ def make_transports(service: Service) -> Mapping[Channel, Transport]:
         Channel.email: SmtpTransport(server, settings.email_from or "", service.clinic.email),
         Channel.sms: TwilioTransport(account, service.links.status_url),
     }
+
+
+def make_paces(settings: Settings) -> dict[Channel, Pace]:
+    """What each sender may send; a stand-in on this machine, as much as it can."""
+    paces = {}
+    number = settings.twilio_messaging_service_sid or settings.twilio_from or ""
+    texts = settings.texts_per_second
+    if texts is None and not settings.texts_stay_on_this_machine:
+        texts = usual_rate(number)
+    if texts is not None:
+        paces[Channel.sms] = Pace(f"sms:{number}", Rate(texts))
+    if settings.mails_per_second is not None and settings.smtp_url is not None:
+        server = urlsplit(settings.smtp_url.get_secret_value()).hostname or ""
+        paces[Channel.email] = Pace(f"email:{server}"[:300], Rate(settings.mails_per_second))
+    return paces
 
 
 def make_mailbox(settings: Settings) -> Mailbox | None:

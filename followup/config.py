@@ -92,6 +92,16 @@ class Settings(BaseSettings):
     )
     twilio_from: str | None = Field(None, description="Sending number, or a messaging service")
     twilio_api_url: str | None = Field(None, description="A simulator's address, for tests")
+    texts_per_second: float | None = Field(
+        None,
+        ge=0.1,
+        le=1000,
+        allow_inf_nan=False,
+        description="Parts of texts that your number, service or campaign may send",
+    )
+    mails_per_second: float | None = Field(
+        None, ge=0.1, le=1000, allow_inf_nan=False, description="What your mail server takes"
+    )
     only_to: Listed = Field((), description="Emails and phones to which alone anything is sent")
     twilio_stop_filter: Literal["on", "off"] = Field(
         "on", description="off where Twilio leaves STOP, START and HELP to us (Message Redaction)"

@@ -12,6 +12,7 @@ FollowupError
 └── TransportError               what a provider, or the way to it, did with one message
     ├── TemporaryFailure         certainly not sent; may be tried again
     │   └── ChannelFailure       so would be any other message now
+    │       └── Throttled        because too many came at once
     ├── PermanentFailure         certainly not sent; trying again would not help
     ├── ConfigurationFailure     certainly not sent, and nothing of this channel will be
     └── OutcomeUnknown           it may have been sent; nobody knows
@@ -118,6 +119,10 @@ class ChannelFailure(TemporaryFailure):
     """The provider is not there, or takes nothing from anybody now."""
 
     by_channel = True
+
+
+class Throttled(ChannelFailure):
+    """The provider took nothing because too many came at once, and would after `retry_after`."""
 
 
 class PermanentFailure(TransportError):

@@ -146,9 +146,11 @@ class Crew:
         rate: float = 1.0,
         bytecode: Path | None = None,
         templates: Path = ROOT / "templates",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         """`database_url`: an empty one; else a SQLite file of its own. `rate`: of the clock.
-        `bytecode`: where it is kept; without it each start compiles what it imports anew."""
+        `bytecode`: where it is kept; without it each start compiles what it imports anew.
+        `settings`: of the service's, more than usual."""
         self._directory = directory
         self._programs: list[Program] = []
         self._numbers = count()
@@ -184,6 +186,7 @@ class Crew:
             "FOLLOWUP_CLOCK_RATE": str(rate),
             "FOLLOWUP_LIMITS": "off",
         }
+        self._environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
         if bytecode is not None:
             self._environment |= {
                 "PYTHONDONTWRITEBYTECODE": "",

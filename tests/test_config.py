@@ -102,6 +102,8 @@ WRONG = {
     "TWILIO_MESSAGING_SERVICE_SID": ["AC123"],
     "TWILIO_FROM": ["(949) 555-0100", "9495550100", "Clinic"],
     "TWILIO_API_URL": ["127.0.0.1:8025", "smtp://127.0.0.1"],
+    "TEXTS_PER_SECOND": ["fast", "0", "-1", "nan", "inf", "1001"],
+    "MAILS_PER_SECOND": ["fast", "0"],
     "ONLY_TO": ["you", "you@example.com,+1 415", "you@@example.com"],
     "TRUSTED_PROXIES": ["proxy", "10.0.0.1/8", "10.0.0.300", "*"],
     "TURNSTILE_URL": ["rubbish", "ftp://127.0.0.1"],

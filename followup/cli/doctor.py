@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from followup.bootstrap import make_mailbox, make_transports, open_service
+from followup.bootstrap import make_mailbox, make_paces, make_transports, open_service
 from followup.cli.asking import broker_answers
 from followup.cli.opening import AsJson, own_settings, print_json
 from followup.clinic import read_clinic
 from followup.config import PREFIX, SENDING, STORING, Settings
+from followup.domain.cadence import Channel
 from followup.errors import FollowupError
 from followup.services import rotating
 from followup.store import db, hash_keys
@@ -68,6 +69,7 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
         else ("broker", False, f"{PREFIX}BROKER_URL: no answer")
     )
     yield _examine_transports(settings)
+    yield _examine_rates(settings)
     yield _examine_proxies(settings)
     if mailbox := make_mailbox(settings):
         yield _examine_mailbox(mailbox)
@@ -105,6 +107,19 @@ def _examine_transports(settings: Settings) -> tuple[str, bool, str]:
     except FollowupError as error:
         return "providers", False, str(error)
     return "providers", True, ", ".join(sorted(channel.value for channel in transports))
+
+
+def _examine_rates(settings: Settings) -> tuple[str, bool, str]:
+    """What is in force, to be compared with what the provider says."""
+    paces = make_paces(settings)
+    units = {Channel.sms: "parts of texts", Channel.email: "mails"}
+    says = [
+        f"{paces[channel].rate.per_second:g} {unit} a second" if channel in paces else f"any {unit}"
+        for channel, unit in units.items()
+    ]
+    if Channel.sms in paces and settings.texts_per_second is None:
+        says[0] += f" (usual for such a sender; {PREFIX}TEXTS_PER_SECOND if yours has more)"
+    return "rates", True, ", ".join(says)
 
 
 def _examine_proxies(settings: Settings) -> tuple[str, bool, str]:

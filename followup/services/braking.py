@@ -74,6 +74,12 @@ def take_room(session: Session, lane: Lane, now: datetime, count: int) -> None:
         counts.add_sends(session, lane, now, count)
 
 
+def return_room(session: Session, lane: Lane, claimed_at: datetime, count: int) -> None:
+    """So many of those that were claimed then did not go after all."""
+    if count:
+        counts.add_sends(session, lane, claimed_at, -count)
+
+
 def _recent(session: Session, rows: Sequence[Delivery], since: datetime) -> dict[_Address, _Had]:
     hashes = {row.recipient_hash for row in rows}
     return deliveries.count_recent(session, hashes, since) if hashes else {}

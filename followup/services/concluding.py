@@ -44,11 +44,14 @@ class Claimed:
     expires_at: datetime | None
     #: It is the confirmation of an opt-out, which is noted there as evidence.
     confirms_opt_out: bool = False
+    #: By the sender's monotonic clock: not before, and not much later; None where nothing is paced.
+    begins_at: float | None = None
 
 
 @dataclass(frozen=True)
 class Returned:
-    """Claimed but not begun: the lease was nearly over, or nothing of this channel can be sent."""
+    """Claimed but not begun: the lease was nearly over, its turn was missed, or nothing of this
+    channel can be sent."""
 
 
 Outcome = str | TransportError | Returned

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 from followup.clinic_limits import Caps
 from followup.domain.alarm import AlarmKind
 from followup.domain.answer import Answer
+from followup.domain.breaker import is_slowed
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
 from followup.domain.lead import WAITING
+from followup.domain.rate import LATE
 from followup.errors import (
     FollowupError,
     OutcomeUnknown,
@@ -28,12 +30,13 @@ from followup.errors import (
     Unfit,
 )
 from followup.services.alarming import blame_us, raise_alarm
-from followup.services.braking import room, take_room
+from followup.services.braking import return_room, room, take_room
 from followup.services.composing import Composer
 from followup.services.concluding import Claimed, Outcome, Returned, keep_outcome, outcome_values
 from followup.services.gathering import Gathering, noted
 from followup.services.insisting import insist
 from followup.services.ladder import climb
+from followup.services.pacing import Overtaken, Pace, take_tokens, tokens
 from followup.services.pausing import note_outcomes
 from followup.services.planning import Planner
 from followup.store import alarms, breakers, deliveries, leads, ledger, replies
@@ -70,6 +73,8 @@ class Sender:
     reserved_allowed: bool = False
     #: The most that anybody is sent; None lifts it, for load tests.
     caps: Caps | None = None
+    #: What the senders may send a second; a channel that is not named, as much as it can.
+    paces: Mapping[Channel, Pace] = field(default_factory=dict)
     #: Emails and numbers to which alone anything is sent; none: to everybody.
     only_to: frozenset[str] = frozenset()
     chance: Callable[[], float] = field(default=random.random)
@@ -79,9 +84,11 @@ class Sender:
 
 @dataclass
 class _Taken:
-    """What a claim took: how many rows were looked at, those that are to be sent, and whether one
-    of them tries a channel that is paused."""
+    """What a claim took: of how many rows at the most, how many were looked at, those that are to
+    be sent, and whether one of them tries a channel that is paused."""
 
+    at: datetime
+    most: int = BATCH
     looked_at: int = 0
     claimed: list[Claimed] = field(default_factory=list)
     is_probe: bool = False
@@ -123,28 +130,33 @@ def _send_channel(
     sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime], ends_at: float
 ) -> bool:
     """Batch after batch while there is time, one at least. Returns whether all was done."""
-    while _send_batch(sender, lane, channel, clock) >= BATCH:
+    while _send_batch(sender, lane, channel, clock):
         if sender.monotonic() >= ends_at:
             return False
     return True
 
 
-def _send_batch(sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime]) -> int:
-    """Returns how many rows were looked at."""
+def _send_batch(
+    sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime]
+) -> bool:
+    """Returns whether more may be due that can be sent now."""
     claim = new_id()
     claimed_at = sender.monotonic()
-    taken = _claim(sender, lane, channel, claim, clock())
+    try:
+        taken = _claim(sender, lane, channel, claim, clock())
+    except Overtaken:
+        return True
     if taken.claimed:
         calls = sender.threads[lane].map(lambda row: _call(sender, row, claimed_at), taken.claimed)
         outcomes, now = list(calls), clock()
         left = LEASE.total_seconds() - (sender.monotonic() - claimed_at)
-        insist(lambda: _record(sender, claim, channel, taken, outcomes, now), within=left)
-    return taken.looked_at
+        insist(lambda: _record(sender, claim, lane, channel, taken, outcomes, now), within=left)
+    return taken.looked_at >= taken.most
 
 
 def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: datetime) -> _Taken:
     """Take a batch, decide each row by what is true now, and commit before anything is sent."""
-    taken = _Taken()
+    taken = _Taken(now)
     with transaction(sender.engine) as session:
         rows = _take(sender, session, lane, channel, now, taken)
         if not rows:
@@ -193,17 +205,30 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
         take_room(session, lane, now, len(taken.claimed))
         if taken.is_probe and not taken.claimed:
             breakers.return_probe(session, channel, real_now(session))
+        messages = [row.message for row in taken.claimed]
+        waits = take_tokens(session, sender.paces.get(channel), lane, channel, messages)
+        if waits is not None:
+            began = sender.monotonic()
+            taken.claimed = [
+                replace(row, begins_at=began + seconds)
+                for row, seconds in zip(taken.claimed, waits, strict=True)
+            ]
     return taken
 
 
 def _take(
     sender: Sender, session: Session, lane: Lane, channel: Channel, now: datetime, taken: _Taken
 ) -> list[Delivery]:
-    """The rows to decide about: of a paused channel what has expired, and one to try it with."""
-    is_paused = channel in breakers.list_paused(session)
-    found = deliveries.claim_due(session, lane, now, BATCH, channel, expired=is_paused or None)
-    rows = list(found)
-    if is_paused:
+    """The rows to decide about: of a paused channel what has expired, and one to try it with; of a
+    sender that may send nothing now, what has expired alone."""
+    breaker = breakers.list_troubled(session).get(channel)
+    is_paused = breaker is not None and breaker.paused_at is not None
+    is_waiting = breaker is not None and is_slowed(breaker.slowed_until, real_now(session))
+    free_tokens = 0 if is_waiting else tokens(session, sender.paces.get(channel), lane, BATCH)
+    expired = is_paused or not free_tokens or None
+    taken.most = free_tokens or BATCH
+    rows = list(deliveries.claim_due(session, lane, now, taken.most, channel, expired=expired))
+    if is_paused and free_tokens:
         real = real_now(session)
         one = deliveries.claim_due(session, lane, now, 1, channel, expired=False)
         taken.is_probe = bool(one) and breakers.take_probe(session, channel, real, real + LEASE)
@@ -211,9 +236,8 @@ def _take(
     allowed = room(session, sender.caps, now, len(rows)) if rows else 0
     if allowed < len(rows):
         # Asked for by themselves, because more than a batch of others may be ahead of them.
-        expired = is_paused or None
         free = deliveries.claim_due(session, lane, now, BATCH, channel, expired=expired, free=True)
-        rows = [*free, *[row for row in rows if row not in free][:allowed]][:BATCH]
+        rows = [*free, *[row for row in rows if row not in free][:allowed]][: taken.most]
     taken.looked_at = len(rows)
     return [row for row in rows if _may_decide(sender, session, row)]
 
@@ -330,9 +354,10 @@ def note(session: Session, row: Delivery, now: datetime, facts: dict[str, Any]) 
 
 def _call(sender: Sender, row: Claimed, claimed_at: float) -> Outcome:
     """One call to a provider. A process that was frozen gives back what it may no longer send."""
+    is_missed = _missed_its_turn(sender, row)
     left = LEASE.total_seconds() - (sender.monotonic() - claimed_at)
     transport = sender.transports.get(row.channel)
-    if left < CALL_LIMIT.total_seconds() or transport is None:
+    if left < CALL_LIMIT.total_seconds() or transport is None or is_missed:
         return Returned()
     try:
         return transport.send(row.message)
@@ -347,9 +372,19 @@ def _call(sender: Sender, row: Claimed, claimed_at: float) -> Outcome:
         return OutcomeUnknown("the transport failed unexpectedly", type(error).__name__)
 
 
+def _missed_its_turn(sender: Sender, row: Claimed) -> bool:
+    """Waits for the turn of a message that is paced. Whether it came so late that it would be one
+    too many now: another has its place."""
+    if row.begins_at is None:
+        return False
+    time.sleep(max(0.0, row.begins_at - sender.monotonic()))
+    return sender.monotonic() > row.begins_at + LATE.total_seconds()
+
+
 def _record(
     sender: Sender,
     claim: uuid.UUID,
+    lane: Lane,
     channel: Channel,
     taken: _Taken,
     outcomes: Sequence[Outcome],
@@ -371,3 +406,5 @@ def _record(
             if isinstance(outcome, PermanentFailure) and outcome.blames_us:
                 blame_us(session, sender.planner, channel, outcome.code, now)
         climb(session, sender.planner, lost, now)
+        # The counts after the breaker, as a claim does.
+        return_room(session, lane, taken.at, len(outcomes) - len(answered))

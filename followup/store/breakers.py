@@ -11,8 +11,14 @@ from followup.store.models import Breaker
 
 
 def list_troubled(session: Session) -> dict[Channel, Breaker]:
-    """Channels that failed when last called, paused or not yet."""
-    statement = select(Breaker).where(or_(Breaker.failures > 0, Breaker.paused_at.is_not(None)))
+    """Channels that failed when last called, paused or not yet, or are slowed."""
+    statement = select(Breaker).where(
+        or_(
+            Breaker.failures > 0,
+            Breaker.paused_at.is_not(None),
+            Breaker.slowed_until.is_not(None),
+        )
+    )
     return {row.channel: row for row in session.scalars(statement)}
 
 

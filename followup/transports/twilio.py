@@ -28,6 +28,7 @@ from followup.errors import (
     OutcomeUnknown,
     PermanentFailure,
     TemporaryFailure,
+    Throttled,
     TransportError,
 )
 from followup.transports.base import Finding, Lost, Outgoing, Report
@@ -47,6 +48,8 @@ OUT_OF_ORDER = timedelta(minutes=10)
 #: The account's newest texts that tell whether it hides what it keeps (Message Redaction).
 SAMPLE = 20
 
+_TOLL_FREE = re.compile(r"\+1(800|833|844|855|866|877|888)\d{7}")
+
 #: Nothing came back that tells anything.
 _NO_ANSWER = (
     *(TwilioException, requests.RequestException),
@@ -56,6 +59,8 @@ _NO_ANSWER = (
 
 class _Outcome(StrEnum):
     temporary = "temporary"
+    #: Too many at once: not processed, and others would be.
+    throttled = "throttled"
     #: Twilio asks to wait; the message itself is fine.
     deferred = "deferred"
     #: Our own messages wait at Twilio already; hurrying makes it worse.
@@ -75,7 +80,7 @@ CODES: Mapping[int, _Outcome] = {
     10001: _Outcome.configuration,  # account inactive
     20003: _Outcome.configuration,  # credentials
     20404: _Outcome.configuration,  # no such account or resource
-    20429: _Outcome.temporary,  # too many requests; not processed
+    20429: _Outcome.throttled,  # too many requests; not processed
     20500: _Outcome.unknown,  # "not idempotent": it may have been sent
     20503: _Outcome.temporary,  # unavailable; not processed
     21211: _Outcome.number,  # invalid To
@@ -150,6 +155,21 @@ class Account:
     token: str
     sender: str
     api_url: str | None = None
+
+
+def usual_rate(sender: str) -> float:
+    """Parts of texts a second that Twilio sends on from such a sender at the least; above that they
+    queue there (twilio.com/help/faq/sms/how-quickly-can-i-send-sms-messages, toll-free:
+    help.twilio.com/articles/4411046744987, overflow: twilio.com/docs/api/errors/30001).
+
+    What a campaign or a messaging service may send only its owner knows: at the least what one
+    number may, as the lowest class of campaigns does, too (75 a minute at AT&T).
+    """
+    if re.fullmatch(r"\d{5,6}", sender):
+        return 100.0
+    if _TOLL_FREE.fullmatch(sender):
+        return 3.0
+    return 1.0 if sender.startswith(("+1", "MG")) else 10.0
 
 
 class TwilioTransport:
@@ -344,6 +364,8 @@ def classify(
         outcome = _by_http_status(http_status)
     if outcome is _Outcome.temporary:
         return ChannelFailure("Twilio could not take it now", text, retry_after)
+    if outcome is _Outcome.throttled:
+        return Throttled("Twilio asks to slow down", text, retry_after)
     if outcome in WAITS:
         return ChannelFailure("the account sends too much", text, WAITS[outcome])
     if outcome is _Outcome.configuration:
@@ -358,7 +380,9 @@ def classify(
 
 
 def _by_http_status(status: int) -> _Outcome:
-    if status in (429, 503):
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _Outcome.throttled
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return _Outcome.temporary
     if status in (401, 403):
         return _Outcome.configuration

@@ -69,9 +69,33 @@ def test_doctor_finds_nothing_wrong_with_a_whole_installation(
     assert ran.json["ok"] is True
     assert {one["check"] for one in ran.json["checks"]} == {
         *("settings", "clinic and templates", "database", "keys", "broker", "providers"),
-        "proxies",
+        *("proxies", "rates"),
     }
-    assert run("doctor").out.count("ok  ") == 7
+    assert run("doctor").out.count("ok  ") == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "1 parts of texts a second (usual for such a sender; "),
+        ({"TEXTS_PER_SECOND": "3.75"}, "3.75 parts of texts a second, any mails"),
+        ({"MAILS_PER_SECOND": "14"}, ", 14 mails a second"),
+        ({"TWILIO_API_URL": "http://127.0.0.1:8025"}, "any parts of texts, any mails"),
+    ],
+)
+def test_doctor_says_at_what_rate_we_send(
+    run: Run,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    says: str,
+) -> None:
+    for name, value in {**WHOLE, **settings}.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+    checks = {one["check"]: one["says"] for one in run("doctor", "--json").json["checks"]}
+
+    assert says in checks["rates"]
 
 
 def test_doctor_names_each_thing_that_is_wrong(run: Run) -> None:

@@ -19,11 +19,19 @@ from followup.errors import (
     OutcomeUnknown,
     PermanentFailure,
     TemporaryFailure,
+    Throttled,
     TransportError,
 )
 from followup.sandbox.server import Sandbox
 from followup.transports.base import Finding, Lost, Outgoing, Report
-from followup.transports.twilio import STATUSES, Account, TwilioTransport, classify, read_report
+from followup.transports.twilio import (
+    STATUSES,
+    Account,
+    TwilioTransport,
+    classify,
+    read_report,
+    usual_rate,
+)
 from tests.servers import find_free_port
 from tests.transports.certificates import make_certificate, server_side
 from tests.transports.conftest import SID, TOKEN, OpenSandbox
@@ -76,6 +84,21 @@ def test_a_text_is_taken_once_and_its_sid_is_given_back(
     assert taken.status_callback == status_url(DELIVERY)
 
 
+@pytest.mark.parametrize(
+    ("sender", "rate"),
+    [
+        ("+19495550100", 1),
+        ("+18335550100", 3),
+        ("+18005550100", 3),
+        ("555011", 100),
+        ("+442071838750", 10),
+        (SERVICE, 1),
+    ],
+)
+def test_what_a_sender_may_send_a_second_is_known_of_its_kind(sender: str, rate: float) -> None:
+    assert usual_rate(sender) == rate
+
+
 def test_a_messaging_service_may_be_the_sender(sandbox: Sandbox) -> None:
     with transport_to(sandbox.url, sender=SERVICE) as transport:
         transport.send(text())
@@ -113,7 +136,7 @@ DAY, QUARTER = timedelta(hours=24), timedelta(minutes=15)
         (10001, 400, CONFIGURATION, None, None),
         (20003, 401, CONFIGURATION, None, None),
         (20404, 404, CONFIGURATION, None, None),
-        (20429, 429, CHANNEL, None, None),
+        (20429, 429, Throttled, None, None),
         (20500, 500, UNKNOWN, None, None),
         (20503, 503, CHANNEL, None, None),
         (21211, 400, PERMANENT, "unreachable", None),
@@ -136,7 +159,7 @@ DAY, QUARTER = timedelta(hours=24), timedelta(minutes=15)
         (99999, 400, PERMANENT, None, None),
         (99999, 401, CONFIGURATION, None, None),
         (99999, 403, CONFIGURATION, None, None),
-        (99999, 429, CHANNEL, None, None),
+        (99999, 429, Throttled, None, None),
         (99999, 500, UNKNOWN, None, None),
         (99999, 503, CHANNEL, None, None),
         (99999, 599, UNKNOWN, None, None),
@@ -165,7 +188,7 @@ def test_each_error_has_its_class(
 @pytest.mark.parametrize(
     ("script", "settings", "outcome", "taken"),
     [
-        ("throttle", {}, CHANNEL, 0),
+        ("throttle", {}, Throttled, 0),
         ("unavailable", {}, CHANNEL, 0),
         ("500", {}, UNKNOWN, 0),
         ("accept_then_500", {}, UNKNOWN, 1),

@@ -11,6 +11,7 @@ from followup.store.models.deliveries import (
     IntakeCount,
     Receipt,
     SendCount,
+    SenderRate,
     Task,
 )
 from followup.store.models.leads import (
@@ -47,6 +48,7 @@ __all__ = [
     "Reply",
     "RiskMatch",
     "SendCount",
+    "SenderRate",
     "Submission",
     "Suppression",
     "Task",

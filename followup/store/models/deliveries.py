@@ -231,6 +231,18 @@ class Breaker(Base):
     reason: Mapped[Reason | None] = mapped_column(Word(Reason))
     #: The provider's code of the last failure.
     code: Mapped[str | None] = mapped_column(String(64))
+    #: The provider asked to be called less often: nothing is claimed until then.
+    slowed_until: Mapped[datetime | None]
+
+
+class SenderRate(Base):
+    """How far the tokens of a sender are taken, such as of a number. Real time."""
+
+    __tablename__ = "rates"
+
+    sender: Mapped[str] = mapped_column(String(300), primary_key=True)
+    #: When its bucket is full again.
+    next_at: Mapped[datetime]
 
 
 class SendCount(Base):
