@@ -143,11 +143,9 @@ class Crew:
         *,
         database_url: str | None = None,
         rate: float = 1.0,
-        bytecode: Path | None = None,
         templates: Path = ROOT / "templates",
     ) -> None:
-        """`database_url`: an empty one; else a SQLite file of its own. `rate`: of the clock.
-        `bytecode`: where it is kept; without it each start compiles what it imports anew."""
+        """`database_url`: an empty one; else a SQLite file of its own. `rate`: of the clock."""
         self._directory = directory
         self._programs: list[Program] = []
         self._numbers = count()
@@ -183,11 +181,6 @@ class Crew:
             "FOLLOWUP_CLOCK_RATE": str(rate),
             "FOLLOWUP_LIMITS": "off",
         }
-        if bytecode is not None:
-            self._environment |= {
-                "PYTHONDONTWRITEBYTECODE": "",
-                "PYTHONPYCACHEPREFIX": str(bytecode),
-            }
         self.service = open_service(_settings(self._environment))
         self._ringer = Celery("tests", set_as_current=False)
         self._ringer.conf.update(celery_settings(self.service.settings))
