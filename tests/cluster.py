@@ -244,7 +244,7 @@ class Cluster:
         added = {
             "PATH": os.pathsep.join(map(str, programs)),
             # The guard against outward connections, and compiled modules.
-            **{key: os.environ[key] for key in ("PYTHONPATH", *bytecode.NAMES)},
+            **{key: os.environ.get(key, "") for key in ("PYTHONPATH", *bytecode.NAMES)},
             "HOSTNAME": socket.gethostname(),
             "PGPORT": str(self._database.port),
         }

@@ -63,8 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "briefly_on(database): on others with --long only")
     # Workers of xdist share the servers of the process that started them.
     if not hasattr(config, "workerinput"):
-        assert config.cache, "these tests need pytest's cacheprovider"
-        bytecode.keep(config.cache.mkdir("bytecode"))
+        # There is none with `-p no:cacheprovider`.
+        if cache := getattr(config, "cache", None):
+            bytecode.keep(cache.mkdir("bytecode"))
         config.stash[_keeper] = Keeper()
 
 
