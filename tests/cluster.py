@@ -19,6 +19,7 @@ import redis
 from psycopg import sql
 
 from followup.sandbox.server import Sandbox
+from tests import bytecode
 from tests.composed import APP, ROOT, check_command, read_compose, seconds
 from tests.servers import NativeRedis, PostgreSQL, Server, find_free_port, find_postgresql
 from tests.waiting import eventually
@@ -242,8 +243,8 @@ class Cluster:
         programs = (Path(sys.executable).parent, find_postgresql("18"), "/usr/bin", "/bin")
         added = {
             "PATH": os.pathsep.join(map(str, programs)),
-            # The guard against outward connections.
-            "PYTHONPATH": os.environ["PYTHONPATH"],
+            # The guard against outward connections, and compiled modules.
+            **{key: os.environ.get(key, "") for key in ("PYTHONPATH", *bytecode.NAMES)},
             "HOSTNAME": socket.gethostname(),
             "PGPORT": str(self._database.port),
         }

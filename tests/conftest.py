@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import loopback
+from tests import bytecode, loopback
 from tests.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
 from tests.keeper import Keeper, ask_for
 from tests.rabbitmq import find_rabbitmq
@@ -63,6 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "briefly_on(database): on others with --long only")
     # Workers of xdist share the servers of the process that started them.
     if not hasattr(config, "workerinput"):
+        # There is none with `-p no:cacheprovider`.
+        if cache := getattr(config, "cache", None):
+            bytecode.keep(cache.mkdir("bytecode"))
         config.stash[_keeper] = Keeper()
 
 
@@ -80,12 +83,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, kinds, indirect=True)
 
 
+# After those that shuffle.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Deselected, not skipped: CI takes a skipped test for one that could not run.
     if not config.getoption("--long"):
         left_out = [item for item in items if _is_long(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # Begun last, a long one would be waited for by everybody.
+    items.sort(key=_seconds_at_most, reverse=True)
+
+
+def _seconds_at_most(item: pytest.Item) -> float:
+    """What a test says that it may take; none of the short ones says anything."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 def _is_long(item: pytest.Item) -> bool:
@@ -141,13 +154,6 @@ def _or_say_missing(part: str, find: Callable[[], Found]) -> Found:
 def is_long(request: pytest.FixtureRequest) -> bool:
     """Whether chaos runs at full length, rather than in CI's few minutes."""
     return bool(request.config.getoption("--long"))
-
-
-@pytest.fixture(scope="session")
-def bytecode(pytestconfig: pytest.Config) -> Path:
-    """Kept for the next run: compiling it takes longer than all else of a start."""
-    assert pytestconfig.cache, "these tests need pytest's cacheprovider"
-    return pytestconfig.cache.mkdir("bytecode")
 
 
 @pytest.fixture(autouse=True)
@@ -269,7 +275,7 @@ def rabbitmq() -> None:
     _or_say_missing("RabbitMQ", find_rabbitmq)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium() -> Path:
     """The browser's program, for Playwright's `executable_path`."""
     return _or_say_missing("a browser", find_chromium)

@@ -144,12 +144,10 @@ class Crew:
         *,
         database_url: str | None = None,
         rate: float = 1.0,
-        bytecode: Path | None = None,
         templates: Path = ROOT / "templates",
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """`database_url`: an empty one; else a SQLite file of its own. `rate`: of the clock.
-        `bytecode`: where it is kept; without it each start compiles what it imports anew.
         `settings`: of the service's, more than usual."""
         self._directory = directory
         self._programs: list[Program] = []
@@ -187,11 +185,6 @@ class Crew:
             "FOLLOWUP_LIMITS": "off",
         }
         self._environment |= {PREFIX + name: value for name, value in (settings or {}).items()}
-        if bytecode is not None:
-            self._environment |= {
-                "PYTHONDONTWRITEBYTECODE": "",
-                "PYTHONPYCACHEPREFIX": str(bytecode),
-            }
         self.service = open_service(_settings(self._environment))
         self._ringer = Celery("tests", set_as_current=False)
         self._ringer.conf.update(celery_settings(self.service.settings))

@@ -32,7 +32,7 @@ from followup.store.crypto import keyring_of
 from followup.store.db import reading, transaction
 from followup.store.models import Delivery, Submission
 from followup.store.words import SubmissionStatus
-from tests import loopback
+from tests import bytecode, loopback
 from tests.chaos.oracle import (
     not_in_the_books,
     note_changes,
@@ -440,7 +440,7 @@ def _hire(crew: Crew) -> str:
 
 
 @contextmanager
-def crewed(folder: Path, database: str, broker: str, plan: Plan, bytecode: Path) -> Iterator[Soak]:
+def crewed(folder: Path, database: str, broker: str, plan: Plan) -> Iterator[Soak]:
     """A soak on servers of its own; `folder` has a short path and is open to other accounts."""
     with ExitStack() as stack:
         servers: dict[str, Server] = {"broker": stack.enter_context(_broker(folder, broker))}
@@ -453,7 +453,6 @@ def crewed(folder: Path, database: str, broker: str, plan: Plan, bytecode: Path)
                 servers["broker"].url,
                 database_url=servers["database"].url if "database" in servers else None,
                 rate=plan.rate,
-                bytecode=bytecode,
             )
         )
         note_changes(crew.service.engine)
@@ -485,8 +484,9 @@ def main() -> None:
     plan = Plan(given.leads, given.seconds, given.rate, given.calm, given.seed, controls)
     folder = Path(tempfile.mkdtemp(prefix="fu-"))
     folder.chmod(0o755)
+    bytecode.keep(folder / "bytecode")
     try:
-        with crewed(folder, given.database, given.broker, plan, folder / "bytecode") as soak:
+        with crewed(folder, given.database, given.broker, plan) as soak:
             tally = soak.run()
     finally:
         shutil.rmtree(folder)

@@ -1,6 +1,8 @@
 """A process dies at each point at which it can; the next one finishes the work, and nobody is
 forgotten, written to twice, or written to after a person has called."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.chaos.mortal import open_service
@@ -41,17 +43,18 @@ ELSEWHERE = (
     *("pruning.prune", "rotating._rotate_table", "auditing.note"),
 )
 CALLS = ("call", "question")
-POINTS = [f"{name} {when} commit" for name in TRANSACTIONS for when in ("before", "after")]
-POINTS += [f"{name} {when}" for name in CALLS for when in ("before", "after")]
+PLACES = [f"{name} {{}} commit" for name in TRANSACTIONS] + [f"{name} {{}}" for name in CALLS]
+#: A process dies just before it, and the next one, which takes up the work, just after it.
+PAIRS = [[place.format(when) for when in ("before", "after")] for place in PLACES]
 
-#: By turns on one database and the other; with --long each on both.
+#: By turns on one database and the other; with --long each on both, and each point alone, too.
 BRIEFLY = [
-    pytest.param(point, marks=pytest.mark.briefly_on(("sqlite", "postgresql")[number % 2]))
-    for number, point in enumerate(POINTS)
+    pytest.param(pair, id=pair[0], marks=pytest.mark.briefly_on(("sqlite", "postgresql")[turn % 2]))
+    for turn, pair in enumerate(PAIRS)
 ]
 
 #: As often a process dies at each point, at the first, second, third … time that it is reached.
-DEATHS, DEATHS_LONG = 1, 20
+DEATHS_LONG = 20
 
 
 def test_every_transaction_of_the_services_has_its_crash_points() -> None:
@@ -60,13 +63,25 @@ def test_every_transaction_of_the_services_has_its_crash_points() -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("point", BRIEFLY)
-def test_a_death_loses_nothing_and_sends_nothing_twice(
-    database_url: str, point: str, is_long: bool
+@pytest.mark.parametrize("points", BRIEFLY)
+def test_a_death_and_the_next_lose_nothing_and_send_nothing_twice(
+    database_url: str, points: Sequence[str]
 ) -> None:
     with open_service(database_url) as service:
+        service.prepare()
+        for point in points:
+            assert service.live(point, 1), f"{point} was not reached"
+        service.finish()
+        service.check()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("point", [point for pair in PAIRS for point in pair])
+def test_a_death_loses_nothing_and_sends_nothing_twice(database_url: str, point: str) -> None:
+    with open_service(database_url) as service:
         deaths, time = 0, 1
-        while deaths < (DEATHS_LONG if is_long else DEATHS):
+        while deaths < DEATHS_LONG:
             service.prepare()
             died = service.live(point, time)
             assert died or time > 1, f"{point} was not reached"

@@ -19,9 +19,9 @@ Run = Callable[[str, str, Plan], Tally]
 
 
 @pytest.fixture
-def run(short_directory: Path, bytecode: Path) -> Run:
+def run(short_directory: Path) -> Run:
     def run(database: str, broker: str, plan: Plan) -> Tally:
-        with crewed(short_directory, database, broker, plan, bytecode) as soak:
+        with crewed(short_directory, database, broker, plan) as soak:
             tally = soak.run()
         print(f"{database} and {broker}: {tally}")
         return tally

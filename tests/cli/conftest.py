@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from followup.cli import main
-from followup.clinic import read_clinic
+from followup.clinic import Clinic, read_clinic
 from followup.config import PREFIX, Settings
 from followup.domain.submission import Kind
 from followup.services import intake, staffing
@@ -21,6 +21,20 @@ from tests.cli.running import ALICE, ROOT, Ran, Run
 from tests.databases import SQLiteDatabases
 from tests.schema import ENCRYPTION_KEYS, KEYRING, create
 
+_read = Templates.read
+#: By public URL.
+_shipped: dict[str, tuple[Clinic, Templates]] = {}
+
+
+def read_shipped_once(folder: Path, clinic: Clinic, public_url: str = "") -> Templates:
+    """As every command does, which takes it half a second, and a test runs several; a folder of
+    the test's own is read each time."""
+    if folder != ROOT / "templates":
+        return _read(folder, clinic, public_url)
+    if public_url not in _shipped or _shipped[public_url][0] != clinic:
+        _shipped[public_url] = clinic, _read(folder, clinic, public_url)
+    return _shipped[public_url][1]
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
@@ -29,6 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.delenv(PREFIX + name.upper(), raising=False)
     monkeypatch.setenv(f"{PREFIX}CLINIC_FILE", str(ROOT / "clinic.toml"))
     monkeypatch.setenv(f"{PREFIX}TEMPLATES_DIR", str(ROOT / "templates"))
+    monkeypatch.setattr(Templates, "read", read_shipped_once)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Ran:
@@ -67,7 +82,7 @@ def engine(
 @pytest.fixture(scope="module")
 def planner() -> Planner:
     clinic = read_clinic(ROOT / "clinic.toml")
-    return Planner(clinic, Templates.read(ROOT / "templates", clinic).cadences, KEYRING)
+    return Planner(clinic, read_shipped_once(ROOT / "templates", clinic).cadences, KEYRING)
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ def day(_read_service: Service, database_url: str) -> Iterator[ClinicDay]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, bytecode: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `followup up` with these options and settings; it ends with the test."""
     started: list[WholeService] = []
 
     def start_one(*options: str, **settings: str) -> WholeService:
-        service = WholeService(tmp_path, bytecode, *options, **settings)
+        service = WholeService(tmp_path, *options, **settings)
         started.append(service)
         service.await_announcement()
         return service

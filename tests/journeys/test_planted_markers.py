@@ -52,9 +52,9 @@ class Run:
 
 
 @pytest.fixture
-def run(tmp_path: Path, bytecode: Path, broker_url: str) -> Iterator[Run]:
+def run(tmp_path: Path, broker_url: str) -> Iterator[Run]:
     # A program ends with the thread that started it.
-    with Crew(tmp_path, broker_url, bytecode=bytecode) as crew, ThreadPoolExecutor() as pool:
+    with Crew(tmp_path, broker_url) as crew, ThreadPoolExecutor() as pool:
         starts = (crew.start_api, crew.start_worker, crew.start_beat)
         programs = [one.result() for one in [pool.submit(start) for start in starts]]
         with transaction(crew.service.engine) as session:

@@ -23,10 +23,10 @@ STOP_SECONDS = 40
 class WholeService(Doors):
     """To be ended with `end`, also when it did not come up."""
 
-    def __init__(self, directory: Path, bytecode: Path, *options: str, **settings: str) -> None:
+    def __init__(self, directory: Path, *options: str, **settings: str) -> None:
         ports = [find_free_port() for _ in range(3)]
         self._directory = directory
-        self._environment = _environment(directory, bytecode, ports) | settings
+        self._environment = _environment(directory, ports) | settings
         self._output = directory / "output"
         with self._output.open("w") as output:
             self.supervisor = subprocess.Popen(
@@ -94,15 +94,11 @@ def _name(command: str) -> str:
     return words[words.index("followup") + 1] if "followup" in words else "broker"
 
 
-def _environment(directory: Path, bytecode: Path, ports: list[int]) -> dict[str, str]:
+def _environment(directory: Path, ports: list[int]) -> dict[str, str]:
     inherited = {
-        name: value
-        for name, value in os.environ.items()
-        # Without bytecode, each of the processes would compile all that it imports.
-        if not name.startswith("FOLLOWUP_") and name != "PYTHONDONTWRITEBYTECODE"
+        name: value for name, value in os.environ.items() if not name.startswith("FOLLOWUP_")
     }
     return inherited | {
-        "PYTHONPYCACHEPREFIX": str(bytecode),
         "FOLLOWUP_DATA_DIR": str(directory / "data"),
         "FOLLOWUP_CLINIC_FILE": str(ROOT / "clinic.toml"),
         "FOLLOWUP_TEMPLATES_DIR": str(ROOT / "templates"),

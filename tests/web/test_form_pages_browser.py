@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -30,10 +31,10 @@ from followup.config import Settings
 from followup.domain.cadence import Audience
 from followup.services import intake
 from followup.store import deliveries, submissions
-from followup.store.db import reading
-from followup.store.migrating import migrate
+from followup.store.db import make_engine, reading
 from followup.web.app import create_app
-from tests.schema import ENCRYPTION_KEYS
+from tests.databases import Databases
+from tests.schema import ENCRYPTION_KEYS, KEYRING
 from tests.waiting import eventually
 
 _ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 
 @dataclass(frozen=True)
 class Site:
-    """The application as browsers reach it."""
+    """Where a test finds the application, and what is behind it."""
 
     url: str
     service: Service
@@ -57,13 +58,22 @@ class _Server(uvicorn.Server):
         pass
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@dataclass(frozen=True)
+class Running:
+    """The application as browsers reach it, whose service each test puts in its place."""
+
+    url: str
+    app: FastAPI
+    service: Service
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settings = Settings.model_validate(
         {
-            "database_url": f"sqlite:///{tmp_path}/followup.db",
+            "database_url": f"sqlite:///{tmp_path_factory.mktemp('browser')}/empty.db",
             "public_url": url,
             "clinic_file": _ROOT / "clinic.toml",
             "templates_dir": _ROOT / "templates",
@@ -77,23 +87,36 @@ def site(tmp_path: Path) -> Iterator[Site]:
     unhurried = service.clinic.limits.model_copy(update={"minimum_fill_time": timedelta(0)})
     clinic = service.clinic.model_copy(update={"limits": unhurried})
     service = replace(service, clinic=clinic)
-    migrate(service.engine)
     app = create_app(service, Bell(lambda _lane: None))
     server = _Server(uvicorn.Config(app, ws="none", log_config=None))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     eventually(lambda: server.started)
 
-    yield Site(url, service)
+    yield Running(url, app, service)
 
     server.should_exit = True
     thread.join()
     listener.close()
-    service.engine.dispose()
 
 
 @pytest.fixture
+def site(
+    running: Running, tmp_path: Path, _databases: Callable[[str], Databases]
+) -> Iterator[Site]:
+    """With a database of its own."""
+    url = _databases("sqlite").create(tmp_path, with_schema=True)
+    service = replace(running.service, engine=make_engine(url, KEYRING))
+    running.app.state.service = service
+
+    yield Site(running.url, service)
+
+    service.engine.dispose()
+
+
+@pytest.fixture(scope="module")
 def browser(chromium: Path) -> Iterator[Browser]:
+    """Not for longer than this file: meanwhile no test could run a loop of its own."""
     # Chromium refuses to run as root with its sandbox, as it has to in a container.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
