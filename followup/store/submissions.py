@@ -3,12 +3,22 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from followup.store.db import insert_into, new_id
 from followup.store.models import Submission
 from followup.store.words import SubmissionStatus
+
+
+def add_submission(session: Session, **values: Any) -> uuid.UUID:
+    """Keep what came in. Returns its id."""
+    submission_id = new_id()
+    kept = {"id": submission_id, "failures": 0, **values}
+    session.connection().execute(insert_into(session, Submission.__table__), kept)
+    return submission_id
 
 
 def find_by_key(session: Session, key_hashes: Sequence[str]) -> Submission | None:
