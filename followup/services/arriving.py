@@ -105,9 +105,10 @@ class Batch:
         # What follows refers to the leads.
         self.session.add_all(self._leads)
         self.session.flush()
-        deliveries.plan(self.session, self._rows)
         for submission, lead in self._consumed:
             submission.lead_id = lead.id
             submission.status = SubmissionStatus.consumed
             submission.consumed_at = now
+        self.session.flush()
+        deliveries.plan(self.session, self._rows)
         self._leads, self._rows, self._consumed = [], [], []
