@@ -5,11 +5,16 @@ one lane coalesce; a lost one costs at most a second, because beat rings every l
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 log = structlog.get_logger()
+
+#: Seconds after a ring in which further ones gather, to be one. A ring makes a worker look for what
+#: came, which costs more than what it finds: under load few rings must do for many submissions.
+REST = 0.02
 
 
 class Bell:
@@ -43,6 +48,7 @@ class Bell:
             self._wake.clear()
             while self._lanes and not self._is_over:
                 self._carry(self._lanes.pop())
+            time.sleep(REST)
 
     def _carry(self, lane: str) -> None:
         try:

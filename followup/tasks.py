@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 #: In a worker with threads, a slow lane must not take up every one of them.
 _GATES = {lane: Gate() for lane in Lane}
+#: Nor are two better than one at making leads of the same queue.
+_INTAKE = Gate()
 
 # A worker that lost its Redis would put the rings that it holds back through the connection that it
 # has just closed, and end by that (kombu 5.7). A ring needs no putting back: beat rings again.
@@ -70,6 +72,10 @@ signals.setup_logging.connect(log_as_we_do)
 @app.task(name="followup.consume")
 def consume() -> None:
     """Make leads of what came in, then ring the lanes in which something is due at once."""
+    _INTAKE.enter(_consume)
+
+
+def _consume() -> None:
     service = worker_service()
     ends_at = time.monotonic() + sending.RUN.total_seconds()
     while taken := intake.consume(

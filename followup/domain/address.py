@@ -55,17 +55,30 @@ def parse_phone(text: str, *, default_region: str = "US", field: str = "phone") 
     Raises `Invalid` naming `field` for anything that is not a number somebody could be called at,
     the numbers reserved for fiction excepted.
     """
-    typed = _TYPED.fullmatch(_as_plain_text(text)) if len(text) <= _LONGEST_TYPED else None
-    number = _read(_SEPARATORS.sub("", typed["number"]), default_region) if typed else None
-    if typed is None or number is None:
+    number = _read_typed(text, default_region)
+    if number is None:
         raise _invalid_phone(field)
-    extension = typed["extension"]
     return Phone(
         e164=phonenumbers.format_number(number, PhoneNumberFormat.E164),
-        extension=phonenumbers.normalize_digits_only(extension) if extension else None,
+        extension=extension_of(text),
         region=_region_of(number),
         zones=_zones_of(number),
     )
+
+
+def normal_phone(text: str, *, field: str = "phone") -> str:
+    """`parse_phone`'s E.164 alone, without looking up what the prefix tells. Raises `Invalid`."""
+    number = _read_typed(text, "US")
+    if number is None:
+        raise _invalid_phone(field)
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def extension_of(text: str) -> str | None:
+    """What was typed behind a number, in digits; None without one, and for what is no number."""
+    typed = _typed(text)
+    extension = typed["extension"] if typed else None
+    return phonenumbers.normalize_digits_only(extension) if extension else None
 
 
 def may_be_texted(
@@ -125,6 +138,15 @@ def _untextable_exchange(phone: str, reserved_allowed: bool) -> str | None:
     if exchange == "555" or exchange.endswith("11"):
         return "service"
     return "premium" if exchange == "976" else None
+
+
+def _read_typed(text: str, default_region: str) -> PhoneNumber | None:
+    typed = _typed(text)
+    return _read(_SEPARATORS.sub("", typed["number"]), default_region) if typed else None
+
+
+def _typed(text: str) -> re.Match[str] | None:
+    return _TYPED.fullmatch(_as_plain_text(text)) if len(text) <= _LONGEST_TYPED else None
 
 
 def _as_plain_text(text: str) -> str:

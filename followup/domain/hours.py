@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -47,7 +47,7 @@ class BusinessHours:
 
     def next_open(self, at: datetime) -> datetime:
         """The first instant at or after `at` when the site is open, in UTC."""
-        start, _ = next(_openings(self.zone, self._hours_on, at))
+        start, _ = next(self.openings(at))
         return start
 
     def add(self, at: datetime, delay: timedelta) -> datetime:
@@ -59,12 +59,11 @@ class BusinessHours:
         """
         if delay < timedelta(0):
             raise ValueError(f"expected a delay of zero or more, got {delay}")
-        openings = _openings(self.zone, self._hours_on, at)
-        start, end = next(openings)
-        while delay > end - start:
-            delay -= end - start
-            start, end = next(openings)
-        return start + delay
+        return _added(self, at, delay)
+
+    def openings(self, at: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Open spans from `at` on, in order, without end; one may begin where another ended."""
+        return _openings(self.zone, self._hours_on, at)
 
     def _hours_on(self, day: date) -> tuple[Interval, ...]:
         if day in self.closed_on or self._is_holiday(day):
@@ -73,6 +72,17 @@ class BusinessHours:
 
     def _is_holiday(self, day: date) -> bool:
         return self.holidays_of is not None and day in _public_holidays(self.holidays_of, day.year)
+
+
+# The times of one lead are asked for again and again while it is planned, for each channel.
+@lru_cache(maxsize=256)
+def _added(hours: BusinessHours, at: datetime, delay: timedelta) -> datetime:
+    openings = hours.openings(at)
+    start, end = next(openings)
+    while delay > end - start:
+        delay -= end - start
+        start, end = next(openings)
+    return start + delay
 
 
 @dataclass(frozen=True)

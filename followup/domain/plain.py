@@ -11,5 +11,6 @@ def plain_words(text: str) -> str:
     """Small letters and digits, words apart by one space: `No más, PLEASE!` is `no mas please`."""
     text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold()
     decomposed = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))
-    letters = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return " ".join(re.findall(r"[^\W_]+", letters))
+    if not decomposed.isascii():
+        decomposed = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return " ".join(re.findall(r"[^\W_]+", decomposed))

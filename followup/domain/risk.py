@@ -7,6 +7,7 @@ which is why every text is shown to a human.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from followup.domain.plain import plain_words
@@ -26,7 +27,13 @@ _NOT_FREE = frozenset({"name", "email", "phone", "source_url", "consent_text_ver
 def find_risk(texts: Iterable[str], words: Iterable[str]) -> list[str]:
     """Which of the words, or groups of words, the texts have; whole words, in any spelling."""
     said = [f" {plain_words(text)} " for text in texts]
-    return [word for word in words if any(f" {plain_words(word)} " in one for one in said)]
+    return [word for word in words if any(_whole(word) in one for one in said)]
+
+
+@cache
+def _whole(word: str) -> str:
+    """Of the clinic's list, which is looked for in every text."""
+    return f" {plain_words(word)} "
 
 
 def list_version(words: Sequence[str]) -> str:

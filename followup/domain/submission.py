@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from followup.domain.address import normal_email, parse_phone
+from followup.domain.address import normal_email, normal_phone
 from followup.domain.lead import Role
 from followup.errors import Fault, Invalid
 
@@ -85,7 +85,7 @@ def _email(text: str) -> str:
 
 def _phone(text: str) -> str:
     try:
-        return parse_phone(unicodedata.normalize("NFC", text)).e164
+        return normal_phone(unicodedata.normalize("NFC", text))
     except Invalid as fault:
         raise ValueError(fault.faults[0].problem) from None
 
@@ -243,6 +243,8 @@ def _unkeepable(payload: Mapping[str, Any]) -> Iterator[Fault]:
 def _problem_of(value: object) -> str | None:
     level = [value]
     for _ in range(DEEPEST):
+        if not level:
+            return None
         if not all(_is_unicode(one) for one in level):
             return "must be valid Unicode text"
         if any(isinstance(one, float) and not math.isfinite(one) for one in level):

@@ -77,12 +77,14 @@ def heed_reply(engine: Engine, planner: Planner, reply_id: uuid.UUID, now: datet
 
 
 def heed_submission(
-    session: Session, planner: Planner, lead: Lead, submission: Submission, now: datetime
+    session: Session,
+    planner: Planner,
+    lead: Lead,
+    submission: Submission,
+    words: Sequence[str],
+    now: datetime,
 ) -> None:
-    """Look for risk words in what somebody wrote in a form, and at item 9 of a PHQ-9."""
-    words = find_danger(submission.payload, planner.clinic)
-    if not words:
-        return
+    """`find_danger` found the words in what somebody wrote in a form."""
     is_told = _raise_danger(session, planner, lead, words, now, submission=submission)
     # A referrer speaks of somebody else, who does not have this phone.
     if is_told and lead.phone is not None and lead.role is Role.patient:

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,31 +15,28 @@ from sqlalchemy.orm import Session
 
 from followup.clinic import Clinic
 from followup.clinic_limits import Limits
-from followup.domain.address import parse_phone
-from followup.domain.cadence import Channel
-from followup.domain.delivery import Reason
-from followup.domain.lead import Identity, LeadStatus, Match, Role, compare
-from followup.domain.submission import AnyForm, Kind, read_submission
+from followup.domain.lead import LeadStatus, Role
+from followup.domain.submission import Kind, read_submission
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.agreeing import keep_consent
-from followup.services.guarding import COUNTING, count_address, find_suspicion
+from followup.services.arriving import Arrival, Batch
+from followup.services.guarding import COUNTING, count_address, find_suspicions
 from followup.services.heeding import find_danger, heed_submission
+from followup.services.merging import find_match, merge
 from followup.services.planning import Planner
-from followup.services.reviewing import RELEASED_BY, open_lead
-from followup.store import deliveries, leads, submissions
+from followup.services.reviewing import open_lead
+from followup.store import people, submissions
 from followup.store.crypto import keyring_of
-from followup.store.db import UNUSABLE, lock_addresses, reading, transaction
+from followup.store.db import UNUSABLE, lock_addresses, new_id, reading, transaction
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
 
 log = structlog.get_logger()
 
-#: Submissions consumed in one transaction.
-BATCH = 16
-
-#: A further submission to an open lead is acknowledged again once the last was that long ago.
-ACKNOWLEDGE_AGAIN_AFTER = timedelta(hours=24)
+#: The most submissions consumed in one transaction: what waits, up to so many. On SQLite those who
+#: post wait for it.
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -75,28 +72,28 @@ def receive(
     keyring = keyring_of(engine)
     keys = keyring.hashes(f"{kind}:{idempotency_key}") if idempotency_key else []
     content_hash = _content_hash(payload)
+    evidence = dict(evidence or {})
     is_spam = caught is not None and not find_danger(payload, clinic)
-    submission = Submission(
-        kind=kind,
-        source=source,
-        received_at=now,
-        key_hash=keys[0] if keys else None,
-        content_hash=keyring.hash(content_hash),
-        payload=dict(payload),
-        evidence=dict(evidence or {}),
-        status=SubmissionStatus.spam if is_spam else SubmissionStatus.accepted,
-        caught=caught,
-        due_at=now,
-    )
     try:
         with transaction(engine) as session:
             known = submissions.find_by_key(session, keys) if keys else None
             if known is None:
                 if limits is not None:
-                    count_address(session, keyring, limits, submission.evidence.get("address"), now)
-                session.add(submission)
-                session.flush()
-                return Received(submission.id, is_new=True)
+                    count_address(session, keyring, limits, evidence.get("address"), now)
+                submission_id = submissions.add_submission(
+                    session,
+                    kind=kind,
+                    source=source,
+                    received_at=now,
+                    key_hash=keys[0] if keys else None,
+                    content_hash=keyring.hash(content_hash),
+                    payload=dict(payload),
+                    evidence=evidence,
+                    status=SubmissionStatus.spam if is_spam else SubmissionStatus.accepted,
+                    caught=caught,
+                    due_at=now,
+                )
+                return Received(submission_id, is_new=True)
     except IntegrityError:
         # The same key was committed between our look and our insert.
         with reading(engine) as session:
@@ -136,30 +133,51 @@ def consume(
     With `limits`, the lead of a suspicious one is held: nothing is planned until staff release it.
     A submission that cannot be consumed is marked with the problem and does not block the next.
     """
-    with transaction(engine) as session:
-        batch = submissions.claim_unconsumed(session, now, BATCH)
-        # Of the whole batch at once: two batches with the same people would else wait in a ring.
-        locks = [digits for one in batch for digits in _hashes(planner, one)]
-        lock_addresses(session, [*locks, *([COUNTING] if limits else [])])
-        for submission in batch:
-            try:
-                with session.begin_nested():
-                    _consume_one(session, planner, submission, now, limits)
-            except UNUSABLE:
-                raise
-            except Exception as error:  # one bad submission must not hold up the others
-                _mark_problem(submission, error)
-        return len(batch)
-
-
-def _hashes(planner: Planner, submission: Submission) -> list[str]:
-    """Of the submission's addresses; none for one that cannot be read, as will be noted."""
     try:
-        form = read_submission(submission.kind, submission.payload)
-    except Invalid:
-        return []
-    given = ((Channel.email, form.email), (Channel.sms, form.phone))
-    return [planner.hash_address(channel, address) for channel, address in given if address]
+        with transaction(engine) as session:
+            return _consume_together(session, planner, now, limits)
+    except UNUSABLE:
+        raise
+    except Exception:  # one bad submission must not hold up the others: which one is it?
+        with transaction(engine) as session:
+            return _consume_each(session, planner, now, limits)
+
+
+def _consume_together(
+    session: Session, planner: Planner, now: datetime, limits: Limits | None
+) -> int:
+    claimed = submissions.claim_unconsumed(session, now, BATCH)
+    arrivals = [Arrival.read(planner, submission) for submission in claimed]
+    _lock(session, arrivals, limits)
+    if arrivals:
+        _consume(session, planner, arrivals, now, limits)
+    return len(claimed)
+
+
+def _consume_each(session: Session, planner: Planner, now: datetime, limits: Limits | None) -> int:
+    claimed = submissions.claim_unconsumed(session, now, BATCH)
+    arrivals = []
+    for submission in claimed:
+        try:
+            arrivals.append(Arrival.read(planner, submission))
+        except Exception as error:
+            _mark_problem(submission, error)
+    _lock(session, arrivals, limits)
+    for arrival in arrivals:
+        try:
+            with session.begin_nested():
+                _consume(session, planner, [arrival], now, limits)
+        except UNUSABLE:
+            raise
+        except Exception as error:
+            _mark_problem(arrival.submission, error)
+    return len(claimed)
+
+
+def _lock(session: Session, arrivals: Sequence[Arrival], limits: Limits | None) -> None:
+    """Of the whole batch at once: two batches with the same people would else wait in a ring."""
+    addresses = [digits for arrival in arrivals for digits in arrival.addresses]
+    lock_addresses(session, [*addresses, *([COUNTING] if limits else [])])
 
 
 def _mark_problem(submission: Submission, error: Exception) -> None:
@@ -176,84 +194,97 @@ def _mark_problem(submission: Submission, error: Exception) -> None:
     )
 
 
-def _consume_one(
-    session: Session, planner: Planner, submission: Submission, now: datetime, limits: Limits | None
+def _consume(
+    session: Session,
+    planner: Planner,
+    arrivals: Sequence[Arrival],
+    now: datetime,
+    limits: Limits | None,
 ) -> None:
-    form = read_submission(submission.kind, submission.payload)
-    # What staff have released is welcome.
-    released_by = submission.evidence.get(RELEASED_BY)
-    suspicion = submission.caught if released_by is None else None
-    if limits is not None and submission.caught is None:
-        suspicion = find_suspicion(session, planner, limits, submission, form)
-    email_hashes = planner.hashes_of(Channel.email, form.email) if form.email else []
-    phone_hashes = planner.hashes_of(Channel.sms, form.phone) if form.phone else []
-    same, possible = _match(session, form, email_hashes, phone_hashes)
+    planner = planner.with_staff(people.list_people(session, active=True))
+    batch = Batch.open(session, planner, arrivals)
+    for arrival, suspicion in zip(
+        arrivals, _find_suspicions(session, planner, arrivals, limits), strict=True
+    ):
+        _consume_one(batch, arrival, suspicion, now)
+    batch.write(now)
+
+
+def _find_suspicions(
+    session: Session, planner: Planner, arrivals: Sequence[Arrival], limits: Limits | None
+) -> list[Suspicion | None]:
+    """Why each is suspicious. What was caught at the door is not counted; what staff have released
+    is welcome."""
+    found = [
+        None if arrival.released_by is not None else arrival.submission.caught
+        for arrival in arrivals
+    ]
+    if limits is None:
+        return found
+    counted = [place for place, one in enumerate(arrivals) if one.submission.caught is None]
+    batch = [(arrivals[place].submission, arrivals[place].form) for place in counted]
+    for place, suspicion in zip(
+        counted, find_suspicions(session, planner, limits, batch), strict=True
+    ):
+        found[place] = suspicion
+    return found
+
+
+def _consume_one(
+    batch: Batch, arrival: Arrival, suspicion: Suspicion | None, now: datetime
+) -> None:
+    session, planner = batch.session, batch.planner
+    submission, form = arrival.submission, arrival.form
+    same, possible = find_match(batch.waiting, arrival)
     if same is None:
-        lead = _add_lead(session, planner, submission, form, possible, suspicion)
-        if released_by is not None:
-            open_lead(session, planner, lead, submission.received_at, by=released_by, now=now)
+        lead = _make_lead(planner, batch.next_reference(), arrival, possible, suspicion)
+        batch.add_lead(lead)
+        if arrival.released_by is not None:
+            batch.write(now)
+            by = arrival.released_by
+            open_lead(session, planner, lead, submission.received_at, by=by, now=now)
         elif suspicion is None:
-            planner.plan_first(session, lead, submission.received_at)
+            batch.plan(planner.first_rows(session, lead, submission.received_at))
     else:
         lead = same
         # A bot that knows somebody's address must not change what that person is owed, nor agree
         # to texts in their name.
         if suspicion is None:
-            _merge(session, planner, lead, submission, form, now)
-    submission.lead_id = lead.id
-    submission.status = SubmissionStatus.consumed
-    submission.consumed_at = now
+            batch.write(now)
+            merge(session, planner, lead, arrival, now)
+    batch.consumed(submission, lead)
     if same is None or suspicion is None:
         keep_consent(session, planner, lead, submission, form, now)
-    heed_submission(session, planner, lead, submission, now)
+    if words := find_danger(submission.payload, planner.clinic):
+        batch.write(now)
+        heed_submission(session, planner, lead, submission, words, now)
 
 
-def _match(
-    session: Session, form: AnyForm, email_hashes: list[str], phone_hashes: list[str]
-) -> tuple[Lead | None, Lead | None]:
-    """(the open lead of the same person, an open lead that may be)."""
-    possible = None
-    identity = Identity(form.name, form.email, form.phone)
-    for lead in leads.list_open_alike(session, email_hashes, phone_hashes):
-        match compare(identity, Identity(lead.name, _folded(lead.email, form.email), lead.phone)):
-            case Match.same:
-                return lead, None
-            case Match.possible:
-                possible = possible or lead
-    return None, possible
-
-
-def _folded(email: str | None, like: str | None) -> str | None:
-    """Addresses that differ in case alone are one."""
-    is_alike = email is not None and like is not None and email.casefold() == like.casefold()
-    return like if is_alike else email
-
-
-def _add_lead(
-    session: Session,
+def _make_lead(
     planner: Planner,
-    submission: Submission,
-    form: AnyForm,
+    reference: str,
+    arrival: Arrival,
     possible: Lead | None,
     suspicion: Suspicion | None,
 ) -> Lead:
-    clinic = planner.clinic
+    clinic, submission, form = planner.clinic, arrival.submission, arrival.form
     site = clinic.site(form.location)
     arrived_at = submission.received_at
-    return leads.add_lead(
-        session,
+    return Lead(
+        id=new_id(),
+        reference=reference,
         status=LeadStatus.held if suspicion else LeadStatus.open,
         held_for=suspicion,
-        is_unproven=_is_unproven(submission),
+        is_unproven=arrival.is_unproven,
         kind=submission.kind,
         role=form.role or Role.patient,
         cadence=clinic.get_form(submission.kind).cadence,
         name=form.name,
         email=form.email,
-        email_hash=planner.hash_address(Channel.email, form.email) if form.email else None,
+        email_hash=next(iter(arrival.email_hashes), None),
         phone=form.phone,
-        phone_hash=planner.hash_address(Channel.sms, form.phone) if form.phone else None,
-        phone_extension=_extension(submission),
+        phone_hash=next(iter(arrival.phone_hashes), None),
+        phone_extension=arrival.phone_extension,
         language=clinic.language(form.language),
         interest=form.interest,
         location=form.location,
@@ -265,85 +296,6 @@ def _add_lead(
         episode=0,
         possible_duplicate=possible.reference if possible else None,
     )
-
-
-def _is_unproven(submission: Submission) -> bool:
-    return submission.evidence.get("captcha") == "failed"
-
-
-def _extension(submission: Submission) -> str | None:
-    typed = submission.payload.get("phone")
-    return parse_phone(typed).extension if isinstance(typed, str) and typed.strip() else None
-
-
-def _merge(
-    session: Session,
-    planner: Planner,
-    lead: Lead,
-    submission: Submission,
-    form: AnyForm,
-    now: datetime,
-) -> None:
-    """A further submission of the same person: nothing restarts, newer addresses replace older.
-
-    One that is welcome opens a lead that was held: by itself it would have been answered, too.
-    """
-    newest_at = submissions.last_received_at(session, lead.id)
-    # One that failed and is replayed must not undo what the person corrected since.
-    is_newer = newest_at is None or submission.received_at >= newest_at
-    last_acknowledged_at = deliveries.last_acknowledged_at(session, lead.id)
-    brought: set[Channel] = set()
-    if is_newer:
-        brought = _replace_addresses(session, planner, lead, form)
-        if form.phone is not None:
-            lead.phone_extension = _extension(submission)
-        lead.interest = form.interest or lead.interest
-        lead.preferred_channel = form.preferred_channel or lead.preferred_channel
-        lead.is_unproven = lead.is_unproven and _is_unproven(submission)
-    if lead.status is LeadStatus.held:
-        by = submission.evidence.get(RELEASED_BY, "a further submission")
-        open_lead(session, planner, lead, submission.received_at, by=by, now=now)
-        return
-    is_long_ago = (
-        last_acknowledged_at is None
-        or submission.received_at - last_acknowledged_at >= ACKNOWLEDGE_AGAIN_AFTER
-    )
-    if is_long_ago:
-        occurrence = submissions.count_of_lead(session, lead.id) + 1
-        planner.plan_acknowledgement(session, lead, submission.received_at, occurrence)
-    planner.plan_patient(
-        session, lead, submission.received_at, brought, acknowledge=not is_long_ago
-    )
-
-
-def _replace_addresses(
-    session: Session, planner: Planner, lead: Lead, form: AnyForm
-) -> set[Channel]:
-    """Returns the channels on which the lead has an address that it had not before."""
-    given = {Channel.email: form.email, Channel.sms: form.phone}
-    return {
-        channel
-        for channel, address in given.items()
-        if address is not None and _replace(session, planner, lead, channel, address)
-    }
-
-
-def _replace(
-    session: Session, planner: Planner, lead: Lead, channel: Channel, address: str
-) -> bool:
-    """Whether it is another address; one that differs in case alone is the same."""
-    old = lead.email if channel is Channel.email else lead.phone
-    new_hash = planner.hash_address(channel, address)
-    is_other = old is None or planner.hash_address(channel, old) != new_hash
-    if is_other and old is not None:
-        hashes = planner.hashes_of(channel, old)
-        deliveries.cancel_addressed(session, channel, hashes, Reason.superseded, lead.id)
-    if channel is Channel.email:
-        lead.email, lead.email_hash = address, new_hash
-    else:
-        lead.phone, lead.phone_hash = address, new_hash
-    session.flush()
-    return is_other
 
 
 def replay(engine: Engine, now: datetime, submission_id: uuid.UUID | None = None) -> int:

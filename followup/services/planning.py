@@ -1,10 +1,10 @@
 """Turns a cadence's steps into deliveries: who is owed what, where, and when."""
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
@@ -25,15 +25,21 @@ class Planner:
     clinic: Clinic
     cadences: Mapping[str, Cadence]
     keyring: Keyring
+    #: Those who work here, where they were read for many leads at once; None: read for each.
+    staff: Sequence[Person] | None = None
 
-    def plan_first(self, session: Session, lead: Lead, arrived_at: datetime) -> int:
-        """Plan the first occurrence of every step. Returns how many deliveries were new."""
-        rows = [
+    def with_staff(self, staff: Sequence[Person]) -> Self:
+        return replace(self, staff=staff)
+
+    def first_rows(
+        self, session: Session, lead: Lead, arrived_at: datetime
+    ) -> list[dict[str, Any]]:
+        """The first occurrence of every step, to be planned."""
+        return [
             row
             for step in self.cadences[lead.cadence].steps
             for row in self._rows(session, lead, step, 1, arrived_at)
         ]
-        return deliveries.plan(session, rows)
 
     def plan_released(
         self, session: Session, lead: Lead, arrived_at: datetime, now: datetime
@@ -285,13 +291,12 @@ class Planner:
         roles = ("staff", "manager") if escalated else ("staff",)
         everybody: list[Recipient | Person] = [
             *self.clinic.recipients(site, escalated=escalated),
-            *(
-                person
-                for person in people.list_people(session, active=True)
-                if person.role in roles
-            ),
+            *(person for person in self._people(session) if person.role in roles),
         ]
         return _by_address(everybody, channel)
+
+    def _people(self, session: Session) -> Sequence[Person]:
+        return people.list_people(session, active=True) if self.staff is None else self.staff
 
     def is_of_staff(self, session: Session, number: str) -> bool:
         """Whether texts of ours go to that number because somebody works here."""

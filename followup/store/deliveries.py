@@ -1,7 +1,7 @@
 """Rows of `deliveries`: planned once, claimed once, every later change fenced."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,14 @@ from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import REACHED_PROVIDER, Reason, Status
 from followup.store.db import insert_into, new_id
 from followup.store.models import Delivery
+
+_TABLE = Delivery.__table__
+
+#: What a planned delivery has unless it is said.
+_UNSAID: Mapping[str, Any] = {
+    **{"lead_id": None, "alarm_id": None, "reply_id": None, "cadence": None},
+    **{"recipient_name": None, "status": Status.planned, "failures": 0, "asked": 0},
+}
 
 UNIQUE_KEY = ("lead_id", "episode", "step", "occurrence", "channel", "recipient_hash")
 
@@ -24,11 +32,12 @@ def plan(session: Session, rows: Sequence[dict[str, Any]]) -> int:
     if not rows:
         return 0
     rows = sorted(rows, key=lambda row: [str(row.get(name)) for name in UNIQUE_KEY])
-    values = [
-        {"id": new_id(), "status": Status.planned, "failures": 0, "asked": 0, **row} for row in rows
-    ]
-    statement = insert_into(session, Delivery).on_conflict_do_nothing().returning(Delivery.id)
-    return len(session.scalars(statement, values).all())
+    # They refer to leads that may be new.
+    session.flush()
+    # Each with the same columns, so that they are one statement.
+    values = [{"id": new_id(), **_UNSAID, **row} for row in rows]
+    statement = insert_into(session, _TABLE).on_conflict_do_nothing().returning(_TABLE.c.id)
+    return len(session.connection().execute(statement, values).all())
 
 
 def claim_due(

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, case, func, literal, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from followup.domain.lead import WAITING, LeadStatus, Priority, is_urgent, new_reference
@@ -63,17 +62,16 @@ def list_open_alike(
     return session.scalars(statement).all()
 
 
-def add_lead(session: Session, **values: Any) -> Lead:
-    """A new lead with a reference of its own; longer ones as the short ones run out."""
-    for attempt in range(30):
-        lead = Lead(reference=new_reference(_choose, pairs=2 + attempt // 5), **values)
-        try:
-            with session.begin_nested():
-                session.add(lead)
-            return lead
-        except IntegrityError:
-            if find_by_reference(session, lead.reference) is None:
-                raise
+def find_free_references(session: Session, count: int) -> list[str]:
+    """So many that no lead has; longer ones as the short ones run out. Whoever commits one first
+    has it."""
+    free: set[str] = set()
+    for pairs in range(2, 8):
+        drawn = {new_reference(_choose, pairs=pairs) for _ in range(5 * count)}
+        statement = select(Lead.reference).where(Lead.reference.in_(drawn))
+        free |= drawn.difference(session.scalars(statement))
+        if len(free) >= count:
+            return list(free)[:count]
     raise FollowupError("no free reference found")
 
 

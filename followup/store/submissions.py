@@ -3,12 +3,24 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from followup.store.db import new_id
 from followup.store.models import Submission
 from followup.store.words import SubmissionStatus
+
+_ADDING = insert(cast(Table, Submission.__table__))
+
+
+def add_submission(session: Session, **values: Any) -> uuid.UUID:
+    """Keep what came in. Returns its id."""
+    submission_id = new_id()
+    kept = {"id": submission_id, "failures": 0, **values}
+    session.connection().execute(_ADDING, kept)
+    return submission_id
 
 
 def find_by_key(session: Session, key_hashes: Sequence[str]) -> Submission | None:

@@ -34,12 +34,19 @@ class Body:
     is_form: bool
 
 
-def service(request: Request) -> Service:
-    return cast(Service, request.app.state.service)
+# Not `def`: the framework would hand each of these to a thread, and wait for it.
 
 
-def bell(request: Request) -> Bell:
+async def service(request: Request) -> Service:
+    return _service_of(request)
+
+
+async def bell(request: Request) -> Bell:
     return cast(Bell, request.app.state.bell)
+
+
+def _service_of(request: Request) -> Service:
+    return cast(Service, request.app.state.service)
 
 
 async def read_body(request: Request) -> Body:
@@ -147,7 +154,7 @@ def current_person(
 ) -> Person:
     """Whoever of the staff is calling; Problem 401 otherwise."""
     token = credentials.credentials if credentials else ""
-    with reading(service(request).engine) as session:
+    with reading(_service_of(request).engine) as session:
         person = staffing.find_by_token(session, token) if token else None
     if person is None:
         raise Problem(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})

@@ -36,8 +36,7 @@ from followup.services import (
 )
 from followup.services.sending import BATCH
 from followup.store.db import make_engine, transaction
-from followup.store.models import Lead, Submission
-from followup.store.words import SubmissionStatus
+from followup.store.models import Lead
 from followup.transports.base import Finding, Lost, Outgoing, Report, Transport
 from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.smtp import Server, SmtpTransport
@@ -163,11 +162,10 @@ def receive(desk: Desk, day: int, role: str) -> str:
     return str(received.submission_id)
 
 
-def stumble(desk: Desk, day: int) -> None:
-    """A submission that a fault of ours, since mended, kept from being consumed."""
-    submission_id = uuid.UUID(receive(desk, day, "stumbled"))
-    with transaction(desk.engine) as session:
-        session.get_one(Submission, submission_id).status = SubmissionStatus.problem
+def stumble(desk: Desk, day: int, role: str) -> None:
+    """A submission that a fault of ours, since mended, keeps from being consumed."""
+    receive(desk, day, role)
+    intake.consume(desk.engine, replace(desk.planner, cadences={}), desk.now)
 
 
 def hold(desk: Desk, day: int) -> None:
@@ -248,7 +246,7 @@ def live(place: Place, day: int, told: Connection, point: str, time: int) -> Non
             os._exit(KILLED)
 
     with listening(reached), open_desk(place, reached) as desk:
-        receive(desk, day, "newcomer")
+        stumble(desk, day, "newcomer")
         intake.replay(desk.engine, desk.now)
         desk.consume()
         desk.send()

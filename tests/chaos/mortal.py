@@ -65,7 +65,7 @@ class Service:
             desk.send(Lane.ack)
         self.loses_its_worker = False
         desk.let_leases_run_out()
-        days.stumble(desk, day)
+        days.stumble(desk, day, "stumbled")
         days.hold(desk, day)
         # The reminders of those who were acknowledged are due by now.
         desk.now += 6 * MINUTE

@@ -14,6 +14,7 @@ TRANSACTIONS = (
     "heeding.heed_reply",
     "intake.receive",
     "intake.consume",
+    "intake.consume 2",
     "intake.replay",
     "receiving.record_receipt",
     "receiving.receive_reply",

@@ -60,6 +60,16 @@ def door(desk: Desk) -> Desk:
     return desk
 
 
+def test_those_of_one_batch_are_counted_one_after_the_other(door: Desk) -> None:
+    ids = [door.receive(stranger(message=LONG), evidence=form()) for _ in range(4)]
+    door.consume()
+    ids.append(door.receive(stranger(message=LONG), evidence=form()))
+    door.consume()
+
+    held = [door.lead_of(one).held_for for one in ids]
+    assert held == [None] * 3 + [Suspicion.same_message] * 2
+
+
 def from_address(number: int) -> dict[str, Any]:
     return {"address": f"198.51.{number // 256}.{number % 256}"}
 

@@ -198,6 +198,19 @@ def test_two_submissions_of_one_person_are_acknowledged_once_on_each_channel(des
     assert len(mails) == 1
 
 
+def test_one_person_twice_in_one_batch_is_one_lead(desk: Desk) -> None:
+    first = desk.receive({"name": ALICE["name"], "email": ALICE["email"]})
+    bobs = desk.receive(BOB)
+    second = desk.receive(ALICE, kind=Kind.screening, interest="tms")
+
+    assert desk.consume() == 3
+
+    lead = desk.lead_of(second)
+    assert desk.lead_of(first).id == lead.id != desk.lead_of(bobs).id
+    assert (lead.kind, lead.phone, lead.interest) == ("contact", ALICE["phone"], "tms")
+    assert len(desk.rows(lead, step="acknowledgement")) == 2
+
+
 def test_a_near_match_is_noted_and_not_merged(desk: Desk) -> None:
     alice = desk.submit(ALICE)
     bob = desk.submit({**BOB, "phone": ALICE["phone"]})

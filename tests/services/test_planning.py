@@ -11,6 +11,7 @@ from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Status
 from followup.services import staffing
 from followup.services.planning import Planner
+from followup.store import deliveries
 from followup.store.db import transaction
 from followup.store.models import Lead
 from tests.schema import KEYRING
@@ -288,7 +289,8 @@ def test_a_new_version_of_the_cadence_makes_no_second_schedule(desk: Desk) -> No
     desk.with_planner(replace(planner(), cadences={"contact": contact}))
 
     with transaction(desk.engine) as session:
-        assert desk.planner.plan_first(session, lead, lead.arrived_at) == 0
+        rows = desk.planner.first_rows(session, lead, lead.arrived_at)
+        assert deliveries.plan(session, rows) == 0
     desk.send()
 
     assert len(desk.rows(lead)) == before

@@ -12,7 +12,7 @@ from followup.domain.submission import Kind
 from followup.errors import Misconfigured
 from followup.services import intake, rotating
 from followup.services.planning import Planner
-from followup.store import cells, consents, leads
+from followup.store import cells, consents, deliveries, leads
 from followup.store.crypto import Keyring, keyring_of
 from followup.store.db import make_engine, reading, transaction
 from followup.store.hash_keys import find_hash_keys
@@ -135,7 +135,8 @@ def test_hashes_are_made_as_before_so_that_planning_twice_plans_once(
     (lead,) = rotated.find(ALICE["email"])
 
     with transaction(rotated.engine) as session:
-        again = rotated.planner.plan_first(session, lead, TUESDAY_TEN)
+        rows = rotated.planner.first_rows(session, lead, TUESDAY_TEN)
+        again = deliveries.plan(session, rows)
 
     assert again == 0
 

@@ -35,7 +35,11 @@ def add_lead(session: Session, **changes: Any) -> Lead:
     for field in ("email", "phone"):
         address = values[field]
         values.setdefault(f"{field}_hash", KEYRING.hash(address) if address else None)
-    return leads.add_lead(session, **values)
+    (reference,) = leads.find_free_references(session, 1)
+    lead = Lead(reference=reference, **values)
+    session.add(lead)
+    session.flush()
+    return lead
 
 
 def row_for(lead: Lead, **changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from threading import Event
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, select
-from sqlalchemy.exc import StatementError
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import OperationalError, StatementError
 
 from followup.errors import Misconfigured
 from followup.store import db
@@ -204,3 +204,18 @@ def test_on_sqlite_no_writer_of_a_process_is_passed_over_by_the_others(
 
     together(*[write_slowly] * 6)
     engine.dispose()
+
+
+def test_a_connection_that_the_server_has_ended_is_not_handed_out(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        return
+    own_id = select(func.pg_backend_pid())
+    with engine.connect() as connection:
+        ended = connection.execute(own_id).scalar_one()
+    other = db.make_engine(engine.url.render_as_string(hide_password=False), KEYRING)
+    with other.connect() as connection:
+        connection.execute(select(func.pg_terminate_backend(ended, 5000)))
+    other.dispose()
+
+    with engine.connect() as connection:
+        assert connection.execute(own_id).scalar_one() != ended

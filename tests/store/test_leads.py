@@ -13,7 +13,13 @@ from followup.domain.lead import LeadStatus, Outcome, Priority
 from followup.domain.submission import Kind
 from followup.errors import NotFound
 from followup.store import deliveries, leads
-from followup.store.db import lock_addresses, new_id, reading, transaction
+from followup.store.db import (
+    lock_addresses,
+    new_id,
+    reading,
+    transaction,
+    try_lock_address,
+)
 from tests.parallel import together
 from tests.schema import KEYRING
 from tests.store.rows import TUESDAY_TEN, add_lead, add_submission, row_for
@@ -152,6 +158,28 @@ def test_one_person_is_decided_about_by_one_at_a_time(engine: Engine) -> None:
 
     with reading(engine) as session:
         assert len(leads.list_open(session)) == 1
+
+
+def test_many_addresses_are_locked_in_one_order(engine: Engine) -> None:
+    """However they are given: who waits for one has those before it, and none behind it."""
+    low, middle, high = (digit * 64 for digit in "123")
+
+    def lock_all() -> None:
+        with transaction(engine) as session:
+            lock_addresses(session, [high, middle, low])
+
+    if engine.dialect.name == "sqlite":
+        return
+    with transaction(engine) as holding:
+        lock_addresses(holding, [middle])
+        with meanwhile(lock_all) as locking:
+            until_blocked(engine, locking)
+            with transaction(engine) as looking:
+                free = [try_lock_address(looking, digits) for digits in (low, high)]
+            holding.commit()
+            locking.result(5)
+
+    assert free == [False, True]
 
 
 def test_two_people_are_decided_about_at_the_same_time(engine: Engine) -> None:
