@@ -27,15 +27,13 @@ SECOND = timedelta(seconds=1)
 
 @contextmanager
 def open_crew(
-    directory: Path, database_url: str, bytecode: Path, settings: Mapping[str, str]
+    directory: Path, database_url: str, settings: Mapping[str, str]
 ) -> Iterator[tuple[Crew, Valkey]]:
     """Four worker processes and a beat, with a broker that forgets."""
     (home := directory / "crew").mkdir()
     with (
         Valkey(directory, port=find_free_port(), forgetful=True) as broker,
-        Crew(
-            home, broker.url, database_url=database_url, bytecode=bytecode, settings=settings
-        ) as crew,
+        Crew(home, broker.url, database_url=database_url, settings=settings) as crew,
     ):
         crew.start_worker(processes=4)
         crew.start_beat()
@@ -87,13 +85,12 @@ def most_in_a_second(taken: Sequence[Message]) -> int:
 def test_four_worker_processes_keep_to_the_rate_though_the_broker_is_lost_in_the_middle(
     short_directory: Path,
     database_url: str,
-    bytecode: Path,
     is_long: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     count = 1_000 if is_long else 40
     settings = {"TEXTS_PER_SECOND": str(RATE)}
-    with open_crew(short_directory, database_url, bytecode, settings) as (crew, broker):
+    with open_crew(short_directory, database_url, settings) as (crew, broker):
         crew.receive(LEAD)
         eventually(partial(crew.are_acknowledged, LEAD), within=60)
         let_texts_fall_due(crew, count)
