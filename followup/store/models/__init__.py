@@ -13,6 +13,7 @@ from followup.store.models.deliveries import (
     SendCount,
     Task,
 )
+from followup.store.models.history import decision_history, delivery_history
 from followup.store.models.leads import (
     Action,
     Consent,
@@ -50,4 +51,6 @@ __all__ = [
     "Submission",
     "Suppression",
     "Task",
+    "decision_history",
+    "delivery_history",
 ]
