@@ -39,7 +39,7 @@ from followup.store.words import SubmissionStatus, said
 def claim_stale_leads(session: Session, cutoffs: Cutoffs, limit: int) -> Sequence[uuid.UUID]:
     """Leads that are over and of which nothing was heard or done since, locked; and those that
     were held for review and that nobody released."""
-    over = Lead.status.in_((said(LeadStatus.contacted), said(LeadStatus.closed)))
+    over = Lead.status.not_in((said(LeadStatus.open), said(LeadStatus.held)))
     held = Lead.status == said(LeadStatus.held)
     # Each by its own index, and the second only when the first leaves room.
     stale = _oldest(over, cutoffs.leads, Lead.arrived_at, limit)

@@ -2,16 +2,17 @@
 however much else is planned or over. Read from the plans of the statements that really ran."""
 
 import re
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session
 
 from followup.clinic_limits import Limits, Retention
-from followup.domain.cadence import Audience, Channel, Lane
-from followup.domain.consent import Act
+from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
 from followup.services import (
@@ -26,16 +27,13 @@ from followup.services import (
 from followup.services.erasing import Eraser
 from followup.store import counts, deliveries, leads
 from followup.store.db import reading, transaction
-from followup.store.models import Consent, Decision, Delivery, Lead, Submission
-from followup.store.words import SubmissionStatus
-from tests.schema import KEYRING
-from tests.services.cast import ALICE, BOB, DAY, FRONT_DESK_PHONE, Desk
-from tests.store.rows import add_lead, row_for
+from followup.store.models import Base, Delivery, Lead
+from tests.services.cast import ALICE, BOB, DAY, Desk
 
 #: Leads that wait, each with as many planned messages; and leads that are over, each with as many
 #: that went to the same staff.
-WAITING, PLANNED = 20, 60
-CALLED, SENT = 400, 3
+WAITING, PLANNED = 20, 100
+CALLED, SENT = 1500, 3
 #: Rows that one statement may look at: those of one lead, of a batch, of all who wait.
 MOST = 250
 #: Tables that grow with what is planned or over.
@@ -47,93 +45,78 @@ Statement = tuple[str, Any]
 @pytest.fixture
 def full(desk: Desk) -> Desk:
     """The desk of a clinic that has long been in business."""
-    with transaction(desk.engine) as session:
-        _fill(session, desk)
-    with desk.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if connection.dialect.name == "postgresql":
+    lead = desk.submit(ALICE)
+    desk.send()
+    _fill(desk, lead)
+    auditing.seal(desk.engine, desk.now)
+    if desk.engine.dialect.name == "postgresql":
+        with desk.engine.begin() as connection:
             connection.execute(text("ANALYZE"))
     return desk
 
 
-def _fill(session: Any, desk: Desk) -> None:
-    staff = KEYRING.hash(FRONT_DESK_PHONE)
-    first = add_lead(session)
-    same = {
-        column.name: getattr(first, column.name)
-        for column in Lead.__table__.columns
-        if column.name not in ("id", "reference", "status", "email_hash", "phone_hash")
-    }
-    past = desk.now - 60 * DAY
-    waiting = [
-        Lead(**same, reference=f"W{n}", status=LeadStatus.open, email_hash=f"w{n}")
-        for n in range(WAITING)
-    ]
-    over = [
-        Lead(
-            **{**same, "created_at": past, "arrived_at": past, "contacted_at": past},
-            reference=f"C{n}",
-            status=LeadStatus.contacted,
-            email_hash=f"c{n}",
+def _fill(desk: Desk, alice: Lead) -> None:
+    """Of Alice, her form and an alert to staff about her, many; 60 days old, and addressed alike."""
+    desk.now += 60 * DAY
+    with transaction(desk.engine) as session:
+        numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
+        of_alice = {"reference": "'C' || i", "email_hash": "'c' || i", "phone_hash": "'c' || i"}
+        called = of_alice | {"status": "'contacted'", "contacted_at": "t.arrived_at"}
+        source, one = numbers.format(CALLED), f"t.id = '{_text(session, alice.id)}'"
+        _copy(session, "leads", f"{source} SELECT {{}} FROM leads t, n WHERE {one}", called)
+        source = numbers.format(WAITING)
+        waiting = of_alice | {"reference": "'W' || i"}
+        _copy(session, "leads", f"{source} SELECT {{}} FROM leads t, n WHERE {one}", waiting)
+
+        of_lead = {"lead_id": "l.id"}
+        each_over = "l.reference LIKE 'C%'"
+        (row, *_) = desk.rows(alice, audience=Audience.staff)
+        alert = f"t.id = '{_text(session, row.id)}'"
+        over = of_lead | {"occurrence": "i", "status": "'accepted'"}
+        _copy(
+            session,
+            "deliveries",
+            f"{numbers.format(SENT)} SELECT {{}} FROM deliveries t, leads l, n"
+            f" WHERE {alert} AND {each_over}",
+            over,
         )
-        for n in range(CALLED)
-    ]
-    session.add_all([*waiting, *over])
-    session.flush()
-    to_staff = {"audience": Audience.staff, "recipient": "x", "recipient_hash": staff}
-    planned = [
-        row_for(lead, **to_staff, lane=Lane.staff, occurrence=n, due_at=desk.now + 3 * DAY)
-        | {"recipient_name": "Front desk", "expires_at": None}
-        for lead in waiting
-        for n in range(PLANNED)
-    ]
-    deliveries.plan(session, planned)
-    sent = [
-        Delivery(
-            **row_for(lead, **to_staff, occurrence=n, arrived_at=past, due_at=past),
-            status=Status.accepted,
-            sent_at=past,
-            attempted_at=past,
-            provider_id=f"SM{lead.reference}{n}",
+        ahead = "t.due_at + 10000000000000"
+        if session.get_bind().dialect.name == "postgresql":
+            ahead = "t.due_at + interval '115 days'"
+        nulls = dict.fromkeys(("sent_at", "attempted_at", "expires_at", "reason"), "NULL")
+        owed = of_lead | nulls | {"occurrence": "i + 500", "status": "'planned'", "due_at": ahead}
+        _copy(
+            session,
+            "deliveries",
+            f"{numbers.format(PLANNED)} SELECT {{}} FROM deliveries t, leads l, n"
+            f" WHERE {alert} AND l.reference LIKE 'W%'",
+            owed,
         )
-        for lead in over
-        for n in range(SENT)
-    ]
-    session.add_all(sent)
-    session.flush()
-    session.add_all(
-        Decision(lead_id=row.lead_id, delivery_id=row.id, at=past, status=Status.accepted, facts={})
-        for row in sent
-        for _ in range(2)
-    )
-    for lead in over:
-        session.add(
-            Submission(
-                kind=lead.kind,
-                source="form",
-                received_at=past,
-                content_hash="",
-                payload={},
-                evidence={},
-                status=SubmissionStatus.consumed,
-                due_at=past,
-                lead_id=lead.id,
-            )
+        for table in ("submissions", "consents"):
+            select_from = f"SELECT {{}} FROM {table} t, leads l"
+            where = f"WHERE t.lead_id = '{_text(session, alice.id)}' AND {each_over}"
+            _copy(session, table, f"{select_from} {where}", of_lead)
+        _copy(
+            session,
+            "decisions",
+            "SELECT {} FROM decisions t, deliveries d"
+            f" WHERE t.delivery_id = '{_text(session, row.id)}' AND d.step = '{row.step}'",
+            {"lead_id": "d.lead_id", "delivery_id": "d.id"},
         )
-        session.add(
-            Consent(
-                lead_id=lead.id,
-                channel=Channel.sms,
-                address_hash=lead.email_hash,
-                given=True,
-                act=Act.ticked_box,
-                text="",
-                text_version="1",
-                language="en",
-                evidence={},
-                occurred_at=past,
-                recorded_at=past,
-            )
-        )
+
+
+def _text(session: Session, row_id: uuid.UUID) -> str:
+    return row_id.hex if session.get_bind().dialect.name == "sqlite" else str(row_id)
+
+
+def _copy(session: Session, table: str, query: str, changes: dict[str, str]) -> None:
+    """Rows of `t` again, each under an id of its own."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    fresh = {"id": "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()", **changes}
+    names = [column.name for column in Base.metadata.tables[table].columns]
+    values = ", ".join(fresh.get(name, f't."{name}"') for name in names)
+    columns = ", ".join(f'"{name}"' for name in names)
+    session.execute(text(f"INSERT INTO {table} ({columns}) {query.format(values)}"))
 
 
 @contextmanager
@@ -157,10 +140,14 @@ def recorded(engine: Engine) -> Iterator[list[Statement]]:
 def wasteful(engine: Engine, statements: list[Statement]) -> list[str]:
     """Statements whose plan looks at more than it is asked for, with why."""
     look = _on_sqlite if engine.dialect.name == "sqlite" else _on_postgresql
+    asks = re.compile(rf"(?:FROM|UPDATE|JOIN) (?:{'|'.join(GROWING)})\b")
+    # These are counted one by one, up to a limit.
+    is_count = re.compile(r"count\(\*\).*status = 'consumed'", re.DOTALL)
     with engine.connect() as connection:
         found = [
             f"{why}: {' '.join(statement.split())}"
             for statement, values in statements
+            if asks.search(statement) and not is_count.search(statement)
             for why in look(connection, statement, values)
         ]
         connection.rollback()
@@ -203,17 +190,13 @@ def _nodes(node: Any) -> Iterator[Any]:
 
 
 def each_second(desk: Desk) -> None:
-    desk.submit(ALICE)
     desk.submit(BOB)
     desk.send()
-    assert desk.provider.to(ALICE["phone"])
+    assert desk.provider.to(BOB["phone"])
 
 
 def upkeep(desk: Desk) -> None:
-    lead = desk.submit(ALICE)
-    desk.send()
-    row = desk_row(desk, lead)
-    desk.report(row, "undelivered", Status.undelivered)
+    desk.report(_text_of(desk, ALICE), "undelivered", Status.undelivered)
     desk.rescue()
     desk.settle()
     settling.reconcile(desk.sender, desk.now)
@@ -223,10 +206,46 @@ def upkeep(desk: Desk) -> None:
     erasing.finish_erasures(Eraser(desk.engine, desk.planner, {}), desk.now)
 
 
-def desk_row(desk: Desk, lead: Lead) -> Delivery:
+def _lead_of(desk: Desk, person: Mapping[str, str]) -> Lead:
+    with reading(desk.engine) as session:
+        hashes = desk.planner.hashes_of(Channel.email, person["email"])
+        return leads.list_by_address(session, hashes)[0]
+
+
+def _text_of(desk: Desk, person: Mapping[str, str]) -> Delivery:
+    lead = _lead_of(desk, person)
     with reading(desk.engine) as session:
         rows = deliveries.list_of_lead(session, lead.id)
-    return next(row for row in rows if row.channel is Channel.sms and row.sent_at)
+    return next(row for row in rows if row.recipient == person["phone"])
+
+
+def staff_act(desk: Desk) -> None:
+    lead = _lead_of(desk, BOB)
+    desk.attempt(lead)
+    desk.mark(lead)
+    desk.reopen(lead)
+
+
+def people_answer(desk: Desk) -> None:
+    desk.reply(BOB["phone"], "Hello")
+    desk.reply(BOB["phone"], "STOP")
+    receiving.unsubscribe(desk.engine, _text_of(desk, BOB).id, desk.now)
+    desk.send()
+
+
+def staff_look(desk: Desk) -> None:
+    lead = _lead_of(desk, BOB)
+    with reading(desk.engine) as session:
+        reporting.show_lead_whole(session, desk.planner, lead, desk.now)
+        reporting.list_page(session, desk.now)
+        reporting.list_page(session, desk.now, cursor=lead.id)
+        for status in (LeadStatus.open, LeadStatus.held):
+            reporting.list_page(session, desk.now, status=status)
+        reporting.list_page(session, desk.now, overdue=True)
+        reporting.stats(session, desk.now)
+        counts.oldest_due(session, desk.now)
+        counts.count_due(session, desk.now)
+        counts.count_unknown(session)
 
 
 def nightly(desk: Desk) -> None:
@@ -234,52 +253,11 @@ def nightly(desk: Desk) -> None:
     assert pruning.move_to_history(desk.engine, Retention(), desk.now)
 
 
-def staff_act(desk: Desk) -> None:
-    lead = desk.submit(ALICE)
-    desk.send()
-    desk.attempt(lead)
-    desk.mark(lead)
-    desk.reopen(lead)
-
-
-def people_answer(desk: Desk) -> None:
-    lead = desk.submit(ALICE)
-    desk.send()
-    desk.reply(ALICE["phone"], "Hello")
-    desk.reply(ALICE["phone"], "STOP")
-    receiving.unsubscribe(desk.engine, desk.rows(lead)[0].id, desk.now)
-
-
-def staff_look(desk: Desk) -> None:
-    lead = desk.submit(ALICE)
-    desk.send()
-    with reading(desk.engine) as session:
-        reporting.show_lead_whole(session, desk.planner, desk.lead(lead), desk.now)
-        reporting.list_page(session, desk.now)
-        reporting.list_page(session, desk.now, cursor=lead.id)
-        for status in (LeadStatus.open, LeadStatus.held):
-            reporting.list_page(session, desk.now, status=status)
-        reporting.list_page(session, desk.now, overdue=True)
-        reporting.stats(session, desk.now)
-
-
-def scraped(desk: Desk) -> None:
-    with reading(desk.engine) as session:
-        counts.oldest_due(session, desk.now)
-        counts.count_due(session, desk.now)
-        counts.count_unknown(session)
-        leads.count_waiting(session, desk.now)
-
-
-@pytest.mark.parametrize(
-    "work", [each_second, upkeep, nightly, staff_act, people_answer, staff_look, scraped]
-)
-def test_nothing_looks_at_what_is_not_due_or_not_open(
-    full: Desk, work: Callable[[Desk], None]
-) -> None:
+def test_nothing_looks_at_what_is_not_due_or_not_open(full: Desk) -> None:
     full.limits = Limits()
     with recorded(full.engine) as statements:
-        work(full)
+        for work in (each_second, upkeep, staff_act, people_answer, staff_look, nightly):
+            work(full)
 
-    assert len(statements) > 3
+    assert len(statements) > 100
     assert wasteful(full.engine, statements) == []

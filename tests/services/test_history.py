@@ -1,5 +1,5 @@
 """History: old messages of leads that are over move there, and the lead's story is whole all the
-same: shown, exported, reported on, opted out of, rotated, erased, forgotten."""
+same: shown, exported, reported on, opted out of, erased, forgotten."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,12 +11,11 @@ from sqlalchemy import Table, func, select, text
 from followup.clinic_limits import Retention
 from followup.domain.cadence import Channel
 from followup.domain.delivery import Status
-from followup.services import erasing, exporting, pruning, receiving, reporting, rotating
+from followup.services import erasing, exporting, pruning, receiving, reporting
 from followup.services.erasing import Eraser
 from followup.services.identifying import Identified, identify
 from followup.services.tracing import trace
-from followup.store import cells, deliveries, history
-from followup.store.crypto import give_keys, keyring_of
+from followup.store import deliveries, history
 from followup.store.db import reading, transaction
 from followup.store.models import (
     Base,
@@ -27,7 +26,6 @@ from followup.store.models import (
     decision_history,
     delivery_history,
 )
-from tests.schema import KEYRING
 from tests.services.cast import ALICE, BOB, DAY, Desk
 from tests.services.dying import Died, dying_at_commit
 
@@ -209,20 +207,6 @@ def test_answers_go_on_counting_behind_those_in_history(desk: Desk) -> None:
     desk.reply(ALICE["phone"], "Hello again")
 
     assert {row.occurrence for row in desk.rows(lead)} == {2}
-
-
-def test_keys_are_rotated_in_history_too(desk: Desk, past: Lead) -> None:
-    before = show(desk, past)
-    (place,) = [one for one in cells.encrypted_places() if one.table is delivery_history]
-
-    old = keyring_of(desk.engine)
-    with reading(desk.engine) as session:
-        assert any(cells.walk_cells(session, place, 2))
-    give_keys(desk.engine, KEYRING)
-    rotating.rotate(desk.engine)
-    give_keys(desk.engine, old)
-
-    assert show(desk, past) == before
 
 
 def test_an_erased_person_is_gone_from_history_and_from_the_provider(

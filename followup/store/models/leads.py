@@ -108,8 +108,8 @@ class Lead(Base):
             "ix_leads_over",
             "arrived_at",
             "id",
-            sqlite_where=text("status IN ('contacted', 'closed')"),
-            postgresql_where=text("status IN ('contacted', 'closed')"),
+            sqlite_where=text("status NOT IN ('open', 'held')"),
+            postgresql_where=text("status NOT IN ('open', 'held')"),
         ),
         # How soon people were reached of late.
         Index(
