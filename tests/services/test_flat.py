@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from followup.clinic_limits import Limits, Retention
@@ -27,7 +27,7 @@ from followup.services import (
 from followup.services.erasing import Eraser
 from followup.store import counts, deliveries, leads
 from followup.store.db import reading, transaction
-from followup.store.models import Base, Delivery, Lead
+from followup.store.models import Base, Consent, Decision, Delivery, Lead, Submission
 from tests.services.cast import ALICE, BOB, DAY, Desk
 
 #: Leads that wait, each with as many planned messages; and leads that are over, each with as many
@@ -56,67 +56,58 @@ def full(desk: Desk) -> Desk:
 
 
 def _fill(desk: Desk, alice: Lead) -> None:
-    """Of Alice, her form and an alert to staff about her, many; 60 days old, and addressed alike."""
+    """Of Alice, her form and an alert to staff, many; 60 days old, and the alerts to one person."""
+    (alert, *_) = desk.rows(alice, audience=Audience.staff)
     desk.now += 60 * DAY
+    lead = {"email_hash": "'c' || i", "phone_hash": "'c' || i"}
+    over = {"status": "'contacted'", "contacted_at": "t.arrived_at", "reference": "'C' || i"}
+    of_lead = {"lead_id": "l.id"}
+    sent = of_lead | {"occurrence": "i", "status": "'accepted'"}
+    never = dict.fromkeys(("sent_at", "attempted_at", "expires_at", "reason"), "NULL")
+    owed = of_lead | never | {"occurrence": "i", "status": "'planned'"}
+    is_sqlite = desk.engine.dialect.name == "sqlite"
+    owed["due_at"] = "t.due_at + " + ("10000000000000" if is_sqlite else "interval '115 days'")
     with transaction(desk.engine) as session:
-        numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
-        of_alice = {"reference": "'C' || i", "email_hash": "'c' || i", "phone_hash": "'c' || i"}
-        called = of_alice | {"status": "'contacted'", "contacted_at": "t.arrived_at"}
-        source, one = numbers.format(CALLED), f"t.id = '{_text(session, alice.id)}'"
-        _copy(session, "leads", f"{source} SELECT {{}} FROM leads t, n WHERE {one}", called)
-        source = numbers.format(WAITING)
-        waiting = of_alice | {"reference": "'W' || i"}
-        _copy(session, "leads", f"{source} SELECT {{}} FROM leads t, n WHERE {one}", waiting)
-
-        of_lead = {"lead_id": "l.id"}
-        each_over = "l.reference LIKE 'C%'"
-        (row, *_) = desk.rows(alice, audience=Audience.staff)
-        alert = f"t.id = '{_text(session, row.id)}'"
-        over = of_lead | {"occurrence": "i", "status": "'accepted'"}
-        _copy(
-            session,
-            "deliveries",
-            f"{numbers.format(SENT)} SELECT {{}} FROM deliveries t, leads l, n"
-            f" WHERE {alert} AND {each_over}",
-            over,
-        )
-        ahead = "t.due_at + 10000000000000"
-        if session.get_bind().dialect.name == "postgresql":
-            ahead = "t.due_at + interval '115 days'"
-        nulls = dict.fromkeys(("sent_at", "attempted_at", "expires_at", "reason"), "NULL")
-        owed = of_lead | nulls | {"occurrence": "i + 500", "status": "'planned'", "due_at": ahead}
-        _copy(
-            session,
-            "deliveries",
-            f"{numbers.format(PLANNED)} SELECT {{}} FROM deliveries t, leads l, n"
-            f" WHERE {alert} AND l.reference LIKE 'W%'",
-            owed,
-        )
-        for table in ("submissions", "consents"):
-            select_from = f"SELECT {{}} FROM {table} t, leads l"
-            where = f"WHERE t.lead_id = '{_text(session, alice.id)}' AND {each_over}"
-            _copy(session, table, f"{select_from} {where}", of_lead)
-        _copy(
-            session,
-            "decisions",
-            "SELECT {} FROM decisions t, deliveries d"
-            f" WHERE t.delivery_id = '{_text(session, row.id)}' AND d.step = '{row.step}'",
-            {"lead_id": "d.lead_id", "delivery_id": "d.id"},
-        )
+        _copy(session, "leads", alice.id, CALLED, lead | over)
+        _copy(session, "leads", alice.id, WAITING, lead | {"reference": "'W' || i"})
+        _copy(session, "deliveries", alert.id, SENT, sent, "leads l", "l.reference LIKE 'C%'")
+        _copy(session, "deliveries", alert.id, PLANNED, owed, "leads l", "l.reference LIKE 'W%'")
+        same_step = f"d.step = '{alert.step}' AND d.status = 'accepted'"
+        of_delivery = {"lead_id": "d.lead_id", "delivery_id": "d.id"}
+        first = _first(session, Decision, alice)
+        _copy(session, "decisions", first, 1, of_delivery, "deliveries d", same_step)
+        for model in (Submission, Consent):
+            first, table = _first(session, model, alice), model.__tablename__
+            _copy(session, table, first, 1, of_lead, "leads l", "l.reference LIKE 'C%'")
 
 
-def _text(session: Session, row_id: uuid.UUID) -> str:
-    return row_id.hex if session.get_bind().dialect.name == "sqlite" else str(row_id)
+def _first(session: Session, model: Any, alice: Lead) -> Any:
+    return session.scalars(select(model.id).where(model.lead_id == alice.id)).first()
 
 
-def _copy(session: Session, table: str, query: str, changes: dict[str, str]) -> None:
-    """Rows of `t` again, each under an id of its own."""
+def _copy(
+    session: Session,
+    table: str,
+    row_id: uuid.UUID,
+    times: int,
+    changes: dict[str, str],
+    beside: str = "",
+    where: str = "",
+) -> None:
+    """The row again, so many times for each row beside it, with an id of its own."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     fresh = {"id": "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()", **changes}
     names = [column.name for column in Base.metadata.tables[table].columns]
-    values = ", ".join(fresh.get(name, f't."{name}"') for name in names)
     columns = ", ".join(f'"{name}"' for name in names)
-    session.execute(text(f"INSERT INTO {table} ({columns}) {query.format(values)}"))
+    values = ", ".join(fresh.get(name, f't."{name}"') for name in names)
+    sources = ", ".join(filter(None, (f"{table} t", "n", beside)))
+    statement = f"""
+        INSERT INTO {table} ({columns})
+        WITH RECURSIVE n (i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 999 + :times)
+        SELECT {values} FROM {sources} WHERE t.id = :id{f" AND {where}" if where else ""}
+    """  # noqa: S608
+    key = row_id.hex if is_sqlite else row_id
+    session.execute(text(statement), {"id": key, "times": times})
 
 
 @contextmanager
