@@ -19,6 +19,8 @@ log = structlog.get_logger()
 #: Leads, each with its dozens of rows, in one transaction; and other rows.
 LEADS_AT_ONCE = 20
 ROWS_AT_ONCE = 500
+#: Messages that move to history in one transaction, each with its decisions.
+MOVED_AT_ONCE = 200
 #: Real time for which one run goes on, well within a task's hard limit; the next continues.
 RUN = timedelta(seconds=30)
 
@@ -39,7 +41,7 @@ def move_to_history(
     place, is_done = None, False
     while not is_done and monotonic() < ends_at:
         with transaction(engine) as session:
-            place, count = history.move_old(session, cutoff, place, ROWS_AT_ONCE)
+            place, count = history.move_old(session, cutoff, place, MOVED_AT_ONCE)
         moved += count
         is_done = place is None
     if moved:
