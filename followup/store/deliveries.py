@@ -85,14 +85,19 @@ def find_delivery(
     session: Session, delivery_id: uuid.UUID, *, lock: bool = False
 ) -> Delivery | None:
     """Wherever it is; to be changed, with `lock`, it comes back from history."""
-    options = {"with_for_update": lock or None, "populate_existing": lock}
-    found = session.get(Delivery, delivery_id, **options)  # type: ignore[arg-type]
-    if found is not None:
-        return found
-    if lock:
+    if not lock:
+        found = session.get(Delivery, delivery_id)
+        past = select(AnyDelivery).where(AnyDelivery.id == delivery_id)
+        return found or session.scalars(past).first()
+    found = _lock(session, delivery_id)
+    if found is None:
         history.recall(session, delivery_id)
-        return session.get(Delivery, delivery_id, **options)  # type: ignore[arg-type]
-    return session.scalars(select(AnyDelivery).where(AnyDelivery.id == delivery_id)).first()
+        found = _lock(session, delivery_id)
+    return found
+
+
+def _lock(session: Session, delivery_id: uuid.UUID) -> Delivery | None:
+    return session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
 
 
 def record(

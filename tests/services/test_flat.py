@@ -78,7 +78,8 @@ def _fill(desk: Desk, alice: Lead) -> None:
         _copy(session, "decisions", first, 1, of_delivery, "deliveries d", same_step)
         for model in (Submission, Consent):
             first, table = _first(session, model, alice), model.__tablename__
-            _copy(session, table, first, 1, of_lead, "leads l", "l.reference LIKE 'C%'")
+            theirs = of_lead | {"address_hash": "l.phone_hash"}
+            _copy(session, table, first, 1, theirs, "leads l", "l.reference LIKE 'C%'")
 
 
 def _first(session: Session, model: Any, alice: Lead) -> Any:
@@ -132,8 +133,10 @@ def wasteful(engine: Engine, statements: list[Statement]) -> list[str]:
     """Statements whose plan looks at more than it is asked for, with why."""
     look = _on_sqlite if engine.dialect.name == "sqlite" else _on_postgresql
     asks = re.compile(rf"(?:FROM|UPDATE|JOIN) (?:{'|'.join(GROWING)})\b")
-    # These are counted one by one, up to a limit.
-    is_count = re.compile(r"count\(\*\).*status = 'consumed'", re.DOTALL)
+    # Counted up to a limit; and the statistics, for which a table as small as here is read whole.
+    is_count = re.compile(
+        r"count\(\*\).*(status = 'consumed'|GROUP BY deliveries.channel)", re.DOTALL
+    )
     with engine.connect() as connection:
         found = [
             f"{why}: {' '.join(statement.split())}"
@@ -251,4 +254,4 @@ def test_nothing_looks_at_what_is_not_due_or_not_open(full: Desk) -> None:
             work(full)
 
     assert len(statements) > 100
-    assert wasteful(full.engine, statements) == []
+    assert "\n".join(wasteful(full.engine, statements)) == ""
