@@ -56,6 +56,9 @@ class Alarms(Table):
 class Retention(Table):
     """How long what is kept. The bounds below are what law and our own rules need."""
 
+    #: The messages of a contacted or closed lead, among those that are looked at each second; then
+    #: they are in history. Longer than the 30 days for which a number's first text is remembered.
+    history_days: int = Field(default=90, ge=31)
     #: A contacted or closed lead and all about it, after the last that was heard or done. Longer
     #: than the 30 days for which a number's first text is remembered.
     lead_days: int = Field(default=400, ge=60)

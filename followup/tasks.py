@@ -155,7 +155,9 @@ def finish_erasures() -> None:
 def prune() -> None:
     """What one run leaves, the next one takes."""
     service = worker_service()
-    if not pruning.prune(service.engine, service.clinic.retention, service.now()):
+    given = (service.engine, service.clinic.retention, service.now())
+    # What is too old for both need not move first.
+    if not (pruning.prune(*given) and pruning.move_to_history(*given)):
         prune.apply_async(queue="upkeep", expires=3000)
 
 

@@ -254,7 +254,7 @@ def test_caps_and_alarms_are_the_clinics_to_set(tmp_path: Path) -> None:
             pytest.param(f"[retention]\n{name} = {value}",
                          f"retention.{name}: expected greater than or equal to {value + 1}",
                          id=f"{name} shorter than the least")
-            for name, value in (("lead_days", 59), ("held_days", 6),
+            for name, value in (("history_days", 30), ("lead_days", 59), ("held_days", 6),
                                 ("evidence_years", 4), ("audit_years", 5))
         ),
         pytest.param('[alarms]\nno_submission_after = "soon"',

@@ -14,6 +14,7 @@ class Cutoffs:
     """What was last touched before the instant is old enough to go."""
 
     now: datetime
+    history: datetime
     leads: datetime
     held: datetime
     evidence: datetime
@@ -21,10 +22,17 @@ class Cutoffs:
 
 
 def cutoffs(
-    now: datetime, *, lead_days: int, held_days: int, evidence_years: int, audit_years: int
+    now: datetime,
+    *,
+    history_days: int,
+    lead_days: int,
+    held_days: int,
+    evidence_years: int,
+    audit_years: int,
 ) -> Cutoffs:
     return Cutoffs(
         now=now,
+        history=now - timedelta(days=history_days),
         leads=now - timedelta(days=lead_days),
         held=now - timedelta(days=held_days),
         evidence=now - _years(evidence_years),

@@ -88,7 +88,7 @@ def _remove_person(
         _strip_evidence(session, planner, lead_ids, person.hashes(planner), now)
         replies = removals.list_strangers_replies(session, person.phone_hashes(planner))
         copies = {reply.provider_id for reply in replies}
-        unowned = [one for one in removals.list_unowned_submissions(session) if _is_of(person, one)]
+        unowned = [one for one in removals.walk_unowned_submissions(session) if _is_of(person, one)]
         hashes = person.phone_hashes(planner)
         sent = removals.list_strangers_deliveries(session, hashes, replies)
         copies |= erasures.list_provider_ids(session, sent)

@@ -39,7 +39,7 @@ def export(
                 "fields": one.payload,
                 "sent_from": one.evidence,
             }
-            for one in removals.list_unowned_submissions(session)
+            for one in removals.walk_unowned_submissions(session)
             if person.traces.are_in(f"{one.payload} {one.evidence}")
         ],
         "other_replies": [

@@ -154,22 +154,24 @@ def reconcile(sender: Sender, now: datetime) -> int:
     Each is asked about once a day, for `RECEIPT_GIVEN_UP` at most. Returns how many moved.
     """
     ends_at = sender.monotonic() + RECONCILE_RUN.total_seconds()
-    moved = 0
-    while (row := _claim_unreceipted(sender.engine, now)) is not None:
+    moved, since = 0, now - RECEIPT_GIVEN_UP
+    while (row := _claim_unreceipted(sender.engine, now, since)) is not None:
+        # Those before it were asked about, and need not be walked over again.
+        since = row.sent_at or since
         moved += _reconcile_one(sender, row, now)
         if sender.monotonic() >= ends_at:
             break
     return moved
 
 
-def _claim_unreceipted(engine: Engine, now: datetime) -> Delivery | None:
+def _claim_unreceipted(engine: Engine, now: datetime, since: datetime) -> Delivery | None:
     with transaction(engine) as session:
         real = real_now(session)
         found = deliveries.claim_unreceipted(
             session,
             real,
             real + RECEIPT_AWAITED,
-            since=now - RECEIPT_GIVEN_UP,
+            since=since,
             before=now - RECEIPT_AWAITED,
             limit=1,
         )

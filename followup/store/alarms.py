@@ -45,7 +45,7 @@ def find_cleared(session: Session, kind: AlarmKind, subject: str, since: datetim
     statement = (
         select(Alarm)
         .where(Alarm.kind == kind, Alarm.subject == subject, Alarm.cleared_at >= since)
-        .order_by(Alarm.id.desc())
+        .order_by(Alarm.cleared_at.desc(), Alarm.id.desc())
         .limit(1)
     )
     return session.scalars(statement).first()

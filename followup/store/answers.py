@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Status
+from followup.store.history import AnyDelivery
 from followup.store.models import Delivery
 
 
@@ -45,7 +46,7 @@ def find_untold_channels(
 
 def last_occurrence(session: Session, lead_id: uuid.UUID, step: str) -> int:
     """The highest of the step that was ever planned for the lead; 0 for none."""
-    statement = select(func.max(Delivery.occurrence)).where(
-        Delivery.lead_id == lead_id, Delivery.step == step
+    statement = select(func.max(AnyDelivery.occurrence)).where(
+        AnyDelivery.lead_id == lead_id, AnyDelivery.step == step
     )
     return session.execute(statement).scalar_one() or 0

@@ -23,7 +23,8 @@ class Place:
 
     @property
     def key(self) -> Column[Any]:
-        (key,) = self.table.primary_key.columns
+        """Of history, the id alone, which is in it once, whatever the month."""
+        key: Column[Any] = self.table.primary_key.columns[0]
         return key
 
 

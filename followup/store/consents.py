@@ -37,7 +37,7 @@ def list_consented(
             Consent.channel == channel,
             Consent.given,
             Consent.address_hash.in_(hashes),
-            Consent.lead_id.not_in(select(ErasedLead.lead_id)),
+            ~exists().where(ErasedLead.lead_id == Consent.lead_id),
             ~exists().where(
                 Lead.id == Consent.lead_id, Lead.held_for.is_not(None), Lead.status.in_(kept_back)
             ),

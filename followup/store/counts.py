@@ -1,15 +1,19 @@
 """Counts of deliveries: what was sent of late, what waits and for how long; and who is alive."""
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
+from itertools import product
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status
+from followup.store import history
 from followup.store.db import insert_into
 from followup.store.models import Delivery, Heartbeat, SendCount
+from followup.store.words import said
 
 
 def hour_of(now: datetime) -> datetime:
@@ -53,39 +57,46 @@ def oldest_due(
     session: Session, now: datetime, channels: Collection[Channel] = tuple(Channel)
 ) -> dict[Lane, datetime]:
     """Since when the oldest due delivery of each lane waits."""
-    statement = (
-        select(Delivery.lane, func.min(Delivery.due_at))
-        .where(
-            Delivery.status == Status.planned,
-            Delivery.due_at <= now,
-            Delivery.channel.in_(channels),
-        )
-        .group_by(Delivery.lane)
-    )
-    return dict(session.execute(statement).all())
+    # One look into the index for each, however much is planned.
+    oldest: dict[Lane, datetime] = {}
+    for lane, channel in product(Lane, channels):
+        due = select(Delivery.due_at).where(_is_due(lane, channel, now))
+        first = session.scalars(due.order_by(Delivery.due_at).limit(1)).first()
+        if first is not None:
+            oldest[lane] = min(first, oldest.get(lane, first))
+    return oldest
 
 
 def count_due(session: Session, now: datetime) -> dict[Lane, int]:
     """How many deliveries of each lane are due and not sent."""
-    statement = (
-        select(Delivery.lane, func.count())
-        .where(Delivery.status == Status.planned, Delivery.due_at <= now)
-        .group_by(Delivery.lane)
+    counted: Counter[Lane] = Counter()
+    for lane, channel in product(Lane, Channel):
+        due = select(func.count()).where(_is_due(lane, channel, now))
+        counted[lane] += session.execute(due).scalar_one()
+    return dict(+counted)
+
+
+def _is_due(lane: Lane, channel: Channel, now: datetime) -> ColumnElement[bool]:
+    return and_(
+        Delivery.status == said(Status.planned),
+        Delivery.lane == lane,
+        Delivery.channel == channel,
+        Delivery.due_at <= now,
     )
-    return dict(session.execute(statement).all())
 
 
 def count_unknown(session: Session) -> int:
     """How many outcomes nobody knows."""
-    statement = select(func.count()).where(Delivery.status == Status.unknown)
+    statement = select(func.count()).where(Delivery.status == said(Status.unknown))
     return session.execute(statement).scalar_one()
 
 
 def count_by_status(session: Session, since: datetime) -> dict[tuple[Channel, Status], int]:
-    """How many deliveries of patients and staff came to which state since then."""
+    """How many deliveries of patients and staff that were due since then came to which state; what
+    is still owed has come to none."""
     statement = (
         select(Delivery.channel, Delivery.status, func.count())
-        .where(Delivery.due_at >= since)
+        .where(history.OVER, Delivery.due_at >= since)
         .group_by(Delivery.channel, Delivery.status)
     )
     return {(channel, status): count for channel, status, count in session.execute(statement)}

@@ -5,13 +5,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all, update
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import REACHED_PROVIDER, Reason, Status
+from followup.store import history
 from followup.store.db import insert_into, new_id
+from followup.store.history import AnyDelivery
 from followup.store.models import Delivery
+from followup.store.words import said
 
 _TABLE = Delivery.__table__
 
@@ -70,16 +73,17 @@ def claim_due(
 
 def due_channels(session: Session, lane: Lane, now: datetime) -> frozenset[Channel]:
     """On which channels something of the lane is due."""
+    # In the order of the index: for just any row, PostgreSQL would look through the table.
     return frozenset(
         channel
         for channel in Channel
-        if session.scalars(_due(lane, channel, now).limit(1)).first() is not None
+        if session.scalars(_due(lane, channel, now).order_by(Delivery.due_at).limit(1)).first()
     )
 
 
 def _due(lane: Lane, channel: Channel, now: datetime) -> Select[Delivery]:
     return select(Delivery).where(
-        Delivery.status == Status.planned,
+        Delivery.status == said(Status.planned),
         Delivery.lane == lane,
         Delivery.channel == channel,
         Delivery.due_at <= now,
@@ -89,7 +93,20 @@ def _due(lane: Lane, channel: Channel, now: datetime) -> Select[Delivery]:
 def find_delivery(
     session: Session, delivery_id: uuid.UUID, *, lock: bool = False
 ) -> Delivery | None:
-    return session.get(Delivery, delivery_id, with_for_update=lock or None, populate_existing=lock)
+    """Wherever it is; to be changed, with `lock`, it comes back from history."""
+    if not lock:
+        found = session.get(Delivery, delivery_id)
+        past = select(AnyDelivery).where(AnyDelivery.id == delivery_id)
+        return found or session.scalars(past).first()
+    found = _lock(session, delivery_id)
+    if found is None:
+        history.recall(session, delivery_id)
+        found = _lock(session, delivery_id)
+    return found
+
+
+def _lock(session: Session, delivery_id: uuid.UUID) -> Delivery | None:
+    return session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
 
 
 def record(
@@ -176,7 +193,7 @@ def cancel_recipient(
 def _cancel(session: Session, reason: Reason, *conditions: ColumnElement[bool]) -> int:
     statement = (
         update(Delivery)
-        .where(Delivery.status == Status.planned, *conditions)
+        .where(Delivery.status == said(Status.planned), *conditions)
         .values(status=Status.cancelled, reason=reason)
         .execution_options(synchronize_session=False)
     )
@@ -186,7 +203,7 @@ def _cancel(session: Session, reason: Reason, *conditions: ColumnElement[bool]) 
 def list_in_flight(session: Session, lead_id: uuid.UUID) -> list[uuid.UUID]:
     statement = (
         select(Delivery.id)
-        .where(Delivery.lead_id == lead_id, Delivery.status == Status.sending)
+        .where(Delivery.lead_id == lead_id, Delivery.status == said(Status.sending))
         .order_by(Delivery.id)
     )
     return list(session.scalars(statement))
@@ -198,8 +215,8 @@ def came_back(session: Session, name: str, since: datetime) -> bool:
         select(Delivery.id)
         .where(
             Delivery.recipient_name == name,
-            Delivery.audience == Audience.staff,
-            Delivery.status.in_((Status.failed, Status.undelivered)),
+            Delivery.audience == said(Audience.staff),
+            Delivery.status.in_((said(Status.failed), said(Status.undelivered))),
             Delivery.attempted_at > since,
         )
         .limit(1)
@@ -212,7 +229,7 @@ def was_unfit(session: Session, wording: str, since: datetime) -> bool:
     statement = (
         select(Delivery.id)
         .where(
-            Delivery.reason == Reason.unfit,
+            Delivery.reason == said(Reason.unfit),
             Delivery.wording.startswith(f"{wording}@", autoescape=True),
             Delivery.due_at > since,
         )
@@ -222,8 +239,11 @@ def was_unfit(session: Session, wording: str, since: datetime) -> bool:
 
 
 def list_of_lead(session: Session, lead_id: uuid.UUID) -> Sequence[Delivery]:
+    """All of them, those in history too."""
     statement = (
-        select(Delivery).where(Delivery.lead_id == lead_id).order_by(Delivery.due_at, Delivery.id)
+        select(AnyDelivery)
+        .where(AnyDelivery.lead_id == lead_id)
+        .order_by(AnyDelivery.due_at, AnyDelivery.id)
     )
     return session.scalars(statement).all()
 
@@ -252,10 +272,10 @@ def list_texted(session: Session, hashes: Collection[str], since: datetime) -> s
     """Which of the numbers got, or may have got, a first text since then."""
     statement = select(Delivery.recipient_hash).where(
         Delivery.recipient_hash.in_(hashes),
-        Delivery.channel == Channel.sms,
-        Delivery.lane == Lane.ack,
+        Delivery.channel == said(Channel.sms),
+        Delivery.lane == said(Lane.ack),
         Delivery.cadence.is_(None),
-        Delivery.audience == Audience.patient,
+        Delivery.audience == said(Audience.patient),
         Delivery.status.in_(REACHED_PROVIDER),
         Delivery.arrived_at >= since,
     )
@@ -272,16 +292,23 @@ def count_recent(
 ) -> dict[tuple[str, Channel], tuple[int, datetime]]:
     """How many each address got, or may have got, on each channel since then, and when the first
     of them."""
-    statement = (
-        select(
-            Delivery.recipient_hash,
-            Delivery.channel,
-            func.count(),
-            func.min(_GONE_AT),
+    # Staff have had a hundred thousand, so each part has an index that leaves the older ones out.
+    to_them = Delivery.recipient_hash.in_(hashes)
+    gone = union_all(
+        *(
+            select(Delivery.recipient_hash, Delivery.channel, _GONE_AT.label("at")).where(
+                to_them, condition, since < _GONE_AT
+            )
+            for condition in (
+                Delivery.channel.in_(Channel) & (Delivery.sent_at > since),
+                Delivery.sent_at.is_(None) & (Delivery.status == said(Status.sending)),
+                Delivery.sent_at.is_(None) & (Delivery.status == said(Status.unknown)),
+            )
         )
-        .where(Delivery.recipient_hash.in_(hashes), _GONE, since < _GONE_AT)
-        .group_by(Delivery.recipient_hash, Delivery.channel)
-    )
+    ).subquery()
+    statement = select(
+        gone.c.recipient_hash, gone.c.channel, func.count(), func.min(gone.c.at)
+    ).group_by(gone.c.recipient_hash, gone.c.channel)
     return {
         (digits, channel): (count, first)
         for digits, channel, count, first in session.execute(statement)
@@ -314,7 +341,7 @@ def rescue(session: Session, real_now: datetime, ask_at: datetime) -> Sequence[D
     """Mark what a lost worker held as unknown. Returns the rows."""
     statement = (
         update(Delivery)
-        .where(Delivery.status == Status.sending, Delivery.lease_until < real_now)
+        .where(Delivery.status == said(Status.sending), Delivery.lease_until < real_now)
         .values(status=Status.unknown, reason=Reason.worker_lost, claim=None, ask_at=ask_at)
         .returning(Delivery)
         .execution_options(synchronize_session=False)
@@ -328,7 +355,7 @@ def claim_unknown(
     """Those to be asked about now, put off until `again_at` so that nobody else asks meanwhile."""
     statement = (
         select(Delivery)
-        .where(Delivery.status == Status.unknown, Delivery.ask_at <= real_now)
+        .where(Delivery.status == said(Status.unknown), Delivery.ask_at <= real_now)
         .order_by(Delivery.ask_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -364,8 +391,8 @@ def claim_unreceipted(
     statement = (
         select(Delivery)
         .where(
-            Delivery.status.in_((Status.accepted, Status.sent)),
-            Delivery.channel == Channel.sms,
+            Delivery.status.in_((said(Status.accepted), said(Status.sent))),
+            Delivery.channel == said(Channel.sms),
             Delivery.sent_at >= since,
             Delivery.sent_at < before,
             or_(Delivery.ask_at.is_(None), Delivery.ask_at <= real_now),

@@ -5,7 +5,7 @@ A lead that is open is never among them, nor a suppression that holds.
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
 from followup.domain.retention import Cutoffs
-from followup.store import entries, removals
+from followup.store import entries, history, removals
+from followup.store.history import AnyDelivery
 from followup.store.models import (
     Action,
     Alarm,
     Consent,
-    Decision,
     Delivery,
     ErasedLead,
     Erasure,
@@ -30,37 +30,44 @@ from followup.store.models import (
     SendCount,
     Submission,
     Suppression,
+    decision_history,
+    delivery_history,
 )
-from followup.store.words import SubmissionStatus
-
-#: A submission that waits to be consumed, or for somebody to mend why it could not be.
-_UNDONE = (SubmissionStatus.accepted, SubmissionStatus.problem)
+from followup.store.words import SubmissionStatus, said
 
 
 def claim_stale_leads(session: Session, cutoffs: Cutoffs, limit: int) -> Sequence[uuid.UUID]:
     """Leads that are over and of which nothing was heard or done since, locked; and those that
     were held for review and that nobody released."""
-    over = Lead.status.in_((LeadStatus.contacted, LeadStatus.closed))
-    statement = (
+    over = Lead.status.not_in((said(LeadStatus.open), said(LeadStatus.held)))
+    held = Lead.status == said(LeadStatus.held)
+    # Each by its own index, and the second only when the first leaves room.
+    stale = _oldest(over, cutoffs.leads, Lead.arrived_at, limit)
+    found = list(session.scalars(stale))
+    if len(found) < limit:
+        never_released = _oldest(held, cutoffs.held, Lead.created_at, limit - len(found))
+        found += session.scalars(never_released)
+    return found
+
+
+def _oldest(
+    which: ColumnElement[bool], cutoff: datetime, came_at: Any, limit: int
+) -> Select[uuid.UUID]:
+    statement: Select[Any] = (
         select(Lead.id)
-        .where(
-            or_(
-                and_(over, _untouched_since(cutoffs.leads)),
-                and_(Lead.status == LeadStatus.held, _untouched_since(cutoffs.held)),
-            )
-        )
-        .order_by(Lead.id)
+        .where(which, came_at < cutoff, _untouched_since(cutoff))
+        .order_by(came_at, Lead.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return session.scalars(statement).all()
+    return statement
 
 
 def _untouched_since(cutoff: Any) -> ColumnElement[bool]:
     moving = or_(
-        Delivery.status == Status.sending,
-        and_(Delivery.status == Status.unknown, Delivery.ask_at.is_not(None)),
-        Delivery.sent_at >= cutoff,
+        AnyDelivery.status == Status.sending,
+        and_(AnyDelivery.status == Status.unknown, AnyDelivery.ask_at.is_not(None)),
+        AnyDelivery.sent_at >= cutoff,
     )
     return and_(
         Lead.arrived_at < cutoff,
@@ -68,21 +75,36 @@ def _untouched_since(cutoff: Any) -> ColumnElement[bool]:
         ~exists().where(Submission.lead_id == Lead.id, Submission.received_at >= cutoff),
         ~exists().where(Reply.lead_id == Lead.id, Reply.received_at >= cutoff),
         ~exists().where(Action.lead_id == Lead.id, Action.at >= cutoff),
-        ~exists().where(Delivery.lead_id == Lead.id, moving),
+        ~exists().where(AnyDelivery.lead_id == Lead.id, moving),
     )
 
 
 Delete = Callable[[Session, Cutoffs, int], int]
 
 
-def _submissions(session: Session, cutoffs: Cutoffs, limit: int) -> int:
-    """Of no lead: what could not be consumed, and sooner what was no submission at all."""
-    undone = and_(
-        Submission.status == SubmissionStatus.problem, Submission.received_at < cutoffs.leads
+def _ownerless(status: SubmissionStatus, cutoff: datetime) -> Select[uuid.UUID]:
+    """Of no lead. One status at a time, because each has its index, the oldest first."""
+    statement: Select[Any] = select(Submission.id).where(
+        Submission.status == said(status),
+        Submission.lead_id.is_(None),
+        Submission.received_at < cutoff,
     )
-    spam = and_(Submission.status.not_in(_UNDONE), Submission.received_at < cutoffs.held)
-    old = select(Submission.id).where(Submission.lead_id.is_(None), or_(undone, spam))
+    return statement
+
+
+def _problems(session: Session, cutoffs: Cutoffs, limit: int) -> int:
+    """What could not be consumed, and nobody mended."""
+    old = _ownerless(SubmissionStatus.problem, cutoffs.leads)
     return _delete(session, Submission, old, limit)
+
+
+def _spam(session: Session, cutoffs: Cutoffs, limit: int) -> int:
+    return _delete(session, Submission, _ownerless(SubmissionStatus.spam, cutoffs.held), limit)
+
+
+def _consumed(session: Session, cutoffs: Cutoffs, limit: int) -> int:
+    """What lost its lead."""
+    return _delete(session, Submission, _ownerless(SubmissionStatus.consumed, cutoffs.held), limit)
 
 
 def _replies(session: Session, cutoffs: Cutoffs, limit: int) -> int:
@@ -107,6 +129,7 @@ def _alarms(session: Session, cutoffs: Cutoffs, limit: int) -> int:
     old = select(Alarm.id).where(Alarm.cleared_at < cutoffs.leads).order_by(Alarm.id).limit(limit)
     ids = session.scalars(old).all()
     told = select(Delivery.id).where(Delivery.alarm_id.in_(ids))
+    history.keep_decisions(session, Delivery.alarm_id.in_(ids))
     session.execute(delete(Receipt).where(Receipt.delivery_id.in_(told)))
     session.execute(delete(Delivery).where(Delivery.alarm_id.in_(ids)))
     session.execute(delete(Alarm).where(Alarm.id.in_(ids)))
@@ -122,35 +145,47 @@ def _send_counts(session: Session, cutoffs: Cutoffs, limit: int) -> int:
 
 def _consents(session: Session, cutoffs: Cutoffs, limit: int) -> int:
     old = select(Consent.id).where(
-        Consent.recorded_at < cutoffs.evidence, Consent.lead_id.not_in(select(Lead.id))
+        Consent.recorded_at < cutoffs.evidence, ~exists().where(Lead.id == Consent.lead_id)
     )
-    return _remove_evidence(session, Consent, old, limit, cutoffs.now)
+    return _remove_evidence(session, Consent, old.order_by(Consent.recorded_at), limit, cutoffs.now)
 
 
 def _suppressions(session: Session, cutoffs: Cutoffs, limit: int) -> int:
     """Who said no has said so for ever; only what was lifted is history."""
     old = select(Suppression.id).where(Suppression.lifted_at < cutoffs.evidence)
+    old = old.order_by(Suppression.lifted_at)
     return _remove_evidence(session, Suppression, old, limit, cutoffs.now)
 
 
 def _decisions(session: Session, cutoffs: Cutoffs, limit: int) -> int:
-    at = func.coalesce(Decision.last_at, Decision.at, type_=Decision.at.type)
-    old = select(Decision.id).where(
-        at < cutoffs.evidence, Decision.delivery_id.not_in(select(Delivery.id))
-    )
-    return _delete(session, Decision, old, limit)
+    """A month at a time, once every delivery of it is gone: decisions that outlived theirs are in
+    history. Deliveries' own months, which their leads have emptied, go with nothing in them."""
+    for month in history.list_months(session, delivery_history):
+        if _ended_before(month, cutoffs.leads):
+            history.drop_empty_month(session, month)
+    gone = 0
+    for month in history.list_months(session, decision_history):
+        if gone < limit and _ended_before(month, cutoffs.evidence):
+            gone += history.drop_decisions(session, month, cutoffs.evidence, limit - gone)
+    return gone
+
+
+def _ended_before(month: date, cutoff: datetime) -> bool:
+    return (month.year, month.month) < (cutoff.year, cutoff.month)
 
 
 def _actions(session: Session, cutoffs: Cutoffs, limit: int) -> int:
-    old = select(Action.id).where(Action.at < cutoffs.audit, Action.lead_id.not_in(select(Lead.id)))
-    return _remove_evidence(session, Action, old, limit, cutoffs.now)
+    old = select(Action.id).where(
+        Action.at < cutoffs.audit, ~exists().where(Lead.id == Action.lead_id)
+    )
+    return _remove_evidence(session, Action, old.order_by(Action.at), limit, cutoffs.now)
 
 
 def _erased_leads(session: Session, cutoffs: Cutoffs, limit: int) -> int:
     """Not before the consents that they make void."""
     old = select(ErasedLead.lead_id).where(
         ErasedLead.removed_at < min(cutoffs.evidence, cutoffs.audit),
-        ErasedLead.lead_id.not_in(select(Consent.lead_id)),
+        ~exists().where(Consent.lead_id == ErasedLead.lead_id),
     )
     return _delete(session, ErasedLead, old, limit)
 
@@ -158,15 +193,17 @@ def _erased_leads(session: Session, cutoffs: Cutoffs, limit: int) -> int:
 def _erasures(session: Session, cutoffs: Cutoffs, limit: int) -> int:
     old = select(Erasure.id).where(
         Erasure.finished_at < min(cutoffs.evidence, cutoffs.audit),
-        Erasure.id.not_in(select(ErasedLead.erasure_id)),
-        Erasure.id.not_in(select(ProviderCopy.erasure_id)),
+        ~exists().where(ErasedLead.erasure_id == Erasure.id),
+        ~exists().where(ProviderCopy.erasure_id == Erasure.id),
     )
     return _delete(session, Erasure, old, limit)
 
 
 #: Besides leads with all about them; evidence in the order in which it depends on other rows.
 DELETIONS: Mapping[str, Delete] = {
-    "submissions": _submissions,
+    "problems": _problems,
+    "spam": _spam,
+    "submissions": _consumed,
     "replies": _replies,
     "answers": _answers,
     "alarms": _alarms,
@@ -184,7 +221,7 @@ def _remove_evidence(
     session: Session, row: type[entries.Evidence], old: Select[Any], limit: int, now: datetime
 ) -> int:
     """The trail keeps that they were there."""
-    ids = session.scalars(old.order_by(row.id).limit(limit)).all()
+    ids = session.scalars(old.limit(limit)).all()
     one: entries.Evidence
     for one in session.scalars(select(row).where(row.id.in_(ids))).all():  # type: ignore[assignment]
         entries.remove_evidence(session, one, at=now)

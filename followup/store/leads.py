@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, func, literal, or_, select, update
+from sqlalchemy import Select, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from followup.domain.lead import WAITING, LeadStatus, Priority, is_urgent, new_reference
@@ -14,11 +14,18 @@ from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.errors import FollowupError, NotFound
 from followup.store.models import Lead, Submission
+from followup.store.words import said
 
 _choose = random.SystemRandom().choice
 
-#: `domain.lead.is_urgent`, where the rows are.
-_URGENCY = case((and_(Lead.priority == Priority.urgent, Lead.status.in_(WAITING)), 1), else_=0)
+#: `domain.lead.is_urgent`, where the rows are, and in the words of the index on them.
+_IS_URGENT = and_(
+    Lead.priority == said(Priority.urgent),
+    Lead.status.in_((said(LeadStatus.open), said(LeadStatus.held))),
+)
+_URGENCY = case((_IS_URGENT, 1), else_=0)
+_IS_OPEN = Lead.status == said(LeadStatus.open)
+_IS_HELD = Lead.status == said(LeadStatus.held)
 
 
 def find_lead(session: Session, lead_id: uuid.UUID) -> Lead | None:
@@ -99,7 +106,8 @@ def list_leads(
     limit: int = 50,
 ) -> Sequence[Lead]:
     """The urgent that wait, then the newest, first; `before` is the id to go on from."""
-    statement = select(Lead).order_by(_URGENCY.desc(), Lead.id.desc()).limit(limit)
+    last = session.get(Lead, before) if before is not None else None
+    statement = select(Lead).order_by(Lead.id.desc())
     if status is not None:
         statement = statement.where(Lead.status == status)
     if kind is not None:
@@ -109,15 +117,23 @@ def list_leads(
     if submission is not None:
         owner = select(Submission.lead_id).where(Submission.id == submission)
         statement = statement.where(Lead.id.in_(owner))
-    if before is not None:
-        last = session.get(Lead, before)
-        urgency = literal(int(last is not None and is_urgent(last.priority, last.status)))
-        is_after = and_(urgency == _URGENCY, Lead.id < before)
-        statement = statement.where(or_(urgency > _URGENCY, is_after))
     if overdue is not None:
         late = _is_late(now)
         statement = statement.where(late if overdue else ~late)
-    return session.scalars(statement).all()
+    # One after the other, and not in one order, for which all would have to be looked at.
+    found: list[Lead] = []
+    goes_on_among_others = last is not None and not is_urgent(last.priority, last.status)
+    if not goes_on_among_others:
+        found += session.scalars(_before(statement.where(_IS_URGENT), last, limit))
+        last = None
+    if len(found) < limit:
+        others = _before(statement.where(~_IS_URGENT), last, limit - len(found))
+        found += session.scalars(others)
+    return found
+
+
+def _before(statement: Select[Lead], last: Lead | None, limit: int) -> Select[Lead]:
+    return (statement.where(Lead.id < last.id) if last else statement).limit(limit)
 
 
 def list_by_address(
@@ -135,11 +151,7 @@ def list_by_address(
 
 def list_open(session: Session) -> Sequence[Lead]:
     """Everybody who waits: the urgent, then the longest past the promise, first."""
-    statement = (
-        select(Lead)
-        .where(Lead.status == LeadStatus.open)
-        .order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
-    )
+    statement = select(Lead).where(_IS_OPEN).order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
     return session.scalars(statement).all()
 
 
@@ -147,7 +159,7 @@ def claim_held(session: Session, held_for: Suspicion | None, limit: int) -> Sequ
     """The oldest that are held, for that reason or for any, locked until the transaction ends."""
     statement = (
         select(Lead)
-        .where(Lead.status == LeadStatus.held)
+        .where(_IS_HELD)
         .order_by(Lead.created_at, Lead.id)
         .limit(limit)
         .with_for_update(key_share=True)
@@ -159,16 +171,14 @@ def claim_held(session: Session, held_for: Suspicion | None, limit: int) -> Sequ
 
 def count_held(session: Session) -> tuple[int, datetime | None]:
     """How many are held, and when the newest of them came in."""
-    statement = select(func.count(), func.max(Lead.created_at)).where(
-        Lead.status == LeadStatus.held
-    )
+    statement = select(func.count(), func.max(Lead.created_at)).where(_IS_HELD)
     count, newest = session.execute(statement).one()
     return count, newest
 
 
 def count_waiting(session: Session, now: datetime) -> tuple[int, int]:
     """How many wait for a call, and how many of them longer than was promised."""
-    waiting = select(func.count()).where(Lead.status == LeadStatus.open)
+    waiting = select(func.count()).where(_IS_OPEN)
     late = select(func.count()).select_from(Lead).where(_is_late(now))
     return session.execute(waiting).scalar_one(), session.execute(late).scalar_one()
 
@@ -186,7 +196,7 @@ def list_contact_times(
 def _is_late(now: datetime) -> Any:
     """The same rule as `domain.lead.is_overdue`, where the rows are."""
     return and_(
-        Lead.status == LeadStatus.open,
+        _IS_OPEN,
         Lead.promised_at < now,
         or_(Lead.snoozed_until.is_(None), Lead.snoozed_until <= now),
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from followup.domain.audit import Door
 from followup.domain.delivery import Reason, Status
 from followup.store import entries
+from followup.store.history import AnyDecision
 from followup.store.models import Action, Decision
 
 
@@ -53,7 +54,8 @@ def _last_decision(session: Session, delivery_id: uuid.UUID) -> Decision | None:
 
 
 def list_decisions(session: Session, lead_id: uuid.UUID | None) -> Sequence[Decision]:
-    statement = select(Decision).where(Decision.lead_id == lead_id).order_by(Decision.id)
+    """All of them, those in history too."""
+    statement = select(AnyDecision).where(AnyDecision.lead_id == lead_id).order_by(AnyDecision.id)
     return session.scalars(statement).all()
 
 

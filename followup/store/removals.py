@@ -5,16 +5,17 @@ A table with a `lead_id`, or one about deliveries, goes with the lead unless it 
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, or_, select, update
+from sqlalchemy import Table, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from followup.domain.audit import STRIPPED
 from followup.domain.delivery import Status
-from followup.store import entries
+from followup.store import entries, history
+from followup.store.history import AnyDelivery
 from followup.store.models import (
     Action,
     Base,
@@ -25,22 +26,30 @@ from followup.store.models import (
     Reply,
     RiskMatch,
     Submission,
+    delivery_history,
 )
 
 #: What outlives a lead: evidence that says nothing of the person, and what was done by whom.
-EVIDENCE = frozenset({"consents", "decisions", "actions", "audit", "erased_leads"})
+EVIDENCE = frozenset(
+    {"consents", "decisions", "decision_history", "actions", "audit", "erased_leads"}
+)
+#: Rows decrypted at a time.
+AT_ONCE = 200
 
 
 def lock_deliveries(
     session: Session, lead_ids: Collection[uuid.UUID]
 ) -> tuple[Sequence[Delivery], Sequence[Delivery]]:
-    """The leads' deliveries, locked: those that are over, and those that are on their way, whose
-    provider id is yet to come."""
+    """The leads' deliveries: those that are over, in history too, and those that are on their way,
+    whose provider id is yet to come. What may still change is locked."""
+    current = select(Delivery.id).where(Delivery.lead_id.in_(lead_ids)).order_by(Delivery.id)
+    session.execute(current.with_for_update()).all()
+    # In one look: what moves, or comes back, is then in one of the two places and not in neither.
     statement = (
-        select(Delivery)
-        .where(Delivery.lead_id.in_(lead_ids))
-        .order_by(Delivery.id)
-        .with_for_update()
+        select(AnyDelivery)
+        .where(AnyDelivery.lead_id.in_(lead_ids))
+        .order_by(AnyDelivery.id)
+        .execution_options(populate_existing=True)
     )
     rows = session.scalars(statement).all()
     moving = [row for row in rows if _is_moving(row)]
@@ -62,10 +71,12 @@ def remove_leads(
     which keep nothing of the person. Returns how many rows went, by table."""
     removed: Counter[str] = Counter()
     _strip_notes(session, lead_ids, now)
+    going_with_them = Delivery.lead_id.in_(lead_ids) & Delivery.id.not_in(moving)
+    history.keep_decisions(session, going_with_them)
     waiting = select(Delivery.lead_id).where(Delivery.id.in_(moving))
     # Stable: otherwise the order stays that of the foreign keys.
     tables = list(reversed(Base.metadata.sorted_tables))
-    for table in sorted(tables, key=_is_found_otherwise):
+    for table in sorted(tables, key=_turn):
         if table.name in EVIDENCE:
             continue
         going = _rows_about(table, lead_ids, moving)
@@ -80,9 +91,10 @@ def remove_leads(
     return +removed
 
 
-def _is_found_otherwise(table: Table) -> bool:
-    """Rows that are found by their delivery go before it, which no foreign key says."""
-    return "delivery_id" not in table.c
+def _turn(table: Table) -> int:
+    """Rows that are found by their delivery go before it, which no foreign key says; and those in
+    history before the others, because what comes back meanwhile is then found among these."""
+    return 0 if "delivery_id" in table.c else 1 if table is delivery_history else 2
 
 
 def _rows_about(
@@ -95,7 +107,7 @@ def _rows_about(
     if "lead_id" in table.c:
         return table.c.lead_id.in_(lead_ids)
     if "delivery_id" in table.c:
-        about = select(Delivery.id).where(Delivery.lead_id.in_(lead_ids))
+        about = select(AnyDelivery.id).where(AnyDelivery.lead_id.in_(lead_ids))
         return table.c.delivery_id.in_(about) & table.c.delivery_id.not_in(moving)
     return None
 
@@ -126,7 +138,7 @@ def list_reply_ids(session: Session, lead_ids: Collection[uuid.UUID]) -> set[str
 
 def list_strangers_replies(session: Session, sender_hashes: Collection[str]) -> Sequence[Reply]:
     """Texts from these numbers that belong to no lead, or to one that is no more."""
-    gone = Reply.lead_id.is_(None) | Reply.lead_id.not_in(select(Lead.id))
+    gone = Reply.lead_id.is_(None) | ~exists().where(Lead.id == Reply.lead_id)
     statement = select(Reply).where(Reply.sender_hash.in_(sender_hashes), gone)
     return session.scalars(statement).all()
 
@@ -152,22 +164,29 @@ def remove_of_strangers(
     ids = [row.id for row in rows]
     found = or_(RiskMatch.reply_id.in_(ids), RiskMatch.submission_id.in_(ids))
     session.execute(delete(RiskMatch).where(found))
-    session.execute(delete(Receipt).where(Receipt.delivery_id.in_([row.id for row in sent])))
+    sent_ids = [row.id for row in sent]
+    history.keep_decisions(session, Delivery.id.in_(sent_ids))
+    session.execute(delete(Receipt).where(Receipt.delivery_id.in_(sent_ids)))
     for row in (*sent, *rows):
         session.delete(row)
     session.flush()
 
 
-def list_unowned_submissions(session: Session) -> Sequence[Submission]:
-    """What belongs to no lead: not consumed yet, not to be consumed, or spam."""
-    statement = select(Submission).where(Submission.lead_id.is_(None)).order_by(Submission.id)
-    return session.scalars(statement).all()
+def walk_unowned_submissions(session: Session) -> Iterator[Submission]:
+    """What belongs to no lead: not consumed yet, not to be consumed, or spam. A part at a time, for
+    a flood leaves many."""
+    unowned = select(Submission).where(Submission.lead_id.is_(None)).order_by(Submission.id)
+    statement = unowned.limit(AT_ONCE)
+    while rows := session.scalars(statement).all():
+        yield from rows
+        statement = unowned.where(Submission.id > rows[-1].id).limit(AT_ONCE)
 
 
 def list_evidence(
     session: Session, lead_ids: Collection[uuid.UUID], hashes: Collection[str]
 ) -> Sequence[Consent]:
     """Consents of these leads, and those of the addresses whose lead is no more."""
-    orphaned = Consent.address_hash.in_(hashes) & Consent.lead_id.not_in(select(Lead.id))
+    is_orphan = ~exists().where(Lead.id == Consent.lead_id)
+    orphaned = Consent.address_hash.in_(hashes) & is_orphan
     statement = select(Consent).where(or_(Consent.lead_id.in_(lead_ids), orphaned))
     return session.scalars(statement).all()

@@ -1,16 +1,23 @@
 """Rows of `submissions`: kept as received, claimed once to be consumed."""
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, func, insert, select, update
+from sqlalchemy import Table, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from followup.store.db import new_id
 from followup.store.models import Submission
-from followup.store.words import SubmissionStatus
+from followup.store.words import SubmissionStatus, said
+
+_ACCEPTED = said(SubmissionStatus.accepted)
+
+
+#: So many are counted one by one.
+FEW = 10_000
 
 _ADDING = insert(cast(Table, Submission.__table__))
 
@@ -40,7 +47,7 @@ def claim_unconsumed(session: Session, now: datetime, limit: int) -> Sequence[Su
     """The oldest that may be consumed now, locked until the transaction ends."""
     statement = (
         select(Submission)
-        .where(Submission.status == SubmissionStatus.accepted, Submission.due_at <= now)
+        .where(Submission.status == _ACCEPTED, Submission.due_at <= now)
         .order_by(Submission.due_at, Submission.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -67,7 +74,7 @@ def last_received_at(session: Session, lead_id: uuid.UUID) -> datetime | None:
 def list_problems(session: Session, limit: int = 100) -> Sequence[Submission]:
     statement = (
         select(Submission)
-        .where(Submission.status == SubmissionStatus.problem)
+        .where(Submission.status == said(SubmissionStatus.problem))
         .order_by(Submission.id)
         .limit(limit)
     )
@@ -80,7 +87,7 @@ def list_spam(
     """What was caught at the door, the newest first; `before` is the id to go on from."""
     statement = (
         select(Submission)
-        .where(Submission.status == SubmissionStatus.spam)
+        .where(Submission.status == said(SubmissionStatus.spam))
         .order_by(Submission.id.desc())
         .limit(limit)
     )
@@ -90,15 +97,35 @@ def list_spam(
 
 
 def count_by_status(session: Session) -> dict[SubmissionStatus, int]:
-    statement = select(Submission.status, func.count()).group_by(Submission.status)
-    return dict(session.execute(statement).all())
+    """Exactly, but for those that were consumed, which may be all: of a large table as many as the
+    database believes that there are (PostgreSQL), or that there ever were (SQLite)."""
+    counted: Counter[SubmissionStatus] = Counter(
+        {
+            status: session.scalar(select(func.count()).where(Submission.status == said(status)))
+            for status in SubmissionStatus
+            if status is not SubmissionStatus.consumed
+        }
+    )
+    some = select(Submission.id).where(Submission.status == said(SubmissionStatus.consumed))
+    few = session.scalar(select(func.count()).select_from(some.limit(FEW).subquery())) or 0
+    many = _estimated(session) - counted.total() if few == FEW else 0
+    counted[SubmissionStatus.consumed] = max(few, many)
+    return dict(+counted)
+
+
+def _estimated(session: Session) -> int:
+    guess = {
+        "postgresql": "SELECT reltuples::bigint FROM pg_class WHERE oid = 'submissions'::regclass",
+        "sqlite": "SELECT max(rowid) FROM submissions",
+    }
+    return session.scalar(text(guess[session.get_bind().dialect.name])) or 0
 
 
 def retry_problems(session: Session, now: datetime, submission_id: uuid.UUID | None) -> int:
     """Hand the problems, or the one given, to the consumer again. Returns how many."""
     statement = (
         update(Submission)
-        .where(Submission.status == SubmissionStatus.problem)
+        .where(Submission.status == said(SubmissionStatus.problem))
         .values(status=SubmissionStatus.accepted, due_at=now, problem=None)
     )
     if submission_id is not None:
@@ -109,7 +136,7 @@ def retry_problems(session: Session, now: datetime, submission_id: uuid.UUID | N
 def oldest_unconsumed(session: Session, now: datetime) -> datetime | None:
     """Since when the oldest submission waits that could have been consumed."""
     statement = select(func.min(Submission.due_at)).where(
-        Submission.status == SubmissionStatus.accepted, Submission.due_at <= now
+        Submission.status == _ACCEPTED, Submission.due_at <= now
     )
     return session.execute(statement).scalar_one()
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import Dialect, String
+from sqlalchemy import ColumnElement, Dialect, String, literal_column
 from sqlalchemy.types import TypeDecorator
 
 
@@ -36,3 +36,9 @@ class Word(TypeDecorator[E]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> E | None:
         return None if value is None else self.enum(value)
+
+
+def said(word: E) -> ColumnElement[E]:
+    """The word in the statement's own text, not as a value beside it: so a plan that is made once
+    for any values still uses the index on the rows of that word."""
+    return literal_column(f"'{word.value}'", Word(type(word)))

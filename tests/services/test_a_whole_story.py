@@ -1,5 +1,5 @@
-"""One person's whole story: held, in danger, released, silent, welcome again, called, erased, and
-forgotten; the audit trail is as it was written after each chapter, and nothing of them is left."""
+"""One person's whole story: held, in danger, released, silent, welcome again, called, long past,
+erased, forgotten; the trail is as it was written after each chapter, and nobody is left in it."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +45,7 @@ from tests.services.recording import Recording
 NUMBER = ALICE["phone"]
 IN_DANGER = "I want to end it all. http://a.example http://b.example http://c.example"
 NEW = Fernet.generate_key().decode()
+LONG = timedelta(days=100)
 YEARS = timedelta(days=8 * 366)
 
 
@@ -143,7 +144,12 @@ def test_a_whole_story_leaves_a_clean_trail_and_nobody_in_it(
     desk.mark(lead)
     assert flaws(desk) == []
 
+    # All of it is history by then, and is found there.
+    desk.now += LONG
+    assert pruning.move_to_history(desk.engine, Retention(), desk.now)
+    assert not desk.rows(lead)
     whole = export(desk)
+    assert len(whole["leads"][0]["deliveries"]) > 4
     (about,) = whole["leads"]
     assert (about["held_for"], about["priority"]) == ("links", "urgent")
     assert about["risks"][0]["words"] == ["end it all"]

@@ -14,6 +14,7 @@ from followup.store.models.deliveries import (
     SenderRate,
     Task,
 )
+from followup.store.models.history import decision_history, delivery_history
 from followup.store.models.leads import (
     Action,
     Consent,
@@ -52,4 +53,6 @@ __all__ = [
     "Submission",
     "Suppression",
     "Task",
+    "decision_history",
+    "delivery_history",
 ]

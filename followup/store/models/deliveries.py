@@ -15,9 +15,13 @@ from followup.store.db import new_id
 from followup.store.models.base import Base
 from followup.store.words import Word
 
+_FIRST_TEXT = "lane = 'ack' AND channel = 'sms' AND audience = 'patient' AND cadence IS NULL"
+_CAME_BACK = "audience = 'staff' AND status IN ('failed', 'undelivered')"
+
 
 class Delivery(Base):
-    """One message owed or sent to one recipient on one channel: schedule, outbox and history."""
+    """One message owed or sent to one recipient on one channel: the schedule, the outbox, and what
+    was sent until it moves to history."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -41,9 +45,11 @@ class Delivery(Base):
             sqlite_where=text("status = 'planned'"),
             postgresql_where=text("status = 'planned'"),
         ),
-        # The rescue's question: whose worker is lost?
+        # What an address is just getting; and, few as these are, the rescue's question: whose
+        # worker is lost?
         Index(
             "ix_deliveries_leased",
+            "recipient_hash",
             "lease_until",
             sqlite_where=text("status = 'sending'"),
             postgresql_where=text("status = 'sending'"),
@@ -55,8 +61,46 @@ class Delivery(Base):
             sqlite_where=text("status = 'unknown'"),
             postgresql_where=text("status = 'unknown'"),
         ),
-        # Whether a number had its first text, and how many an address had of late.
+        # How many an address had of late, and which.
         Index("ix_deliveries_recipient", "recipient_hash", "channel", "sent_at"),
+        # Of which outcome, sent or not, nobody knows at an address.
+        Index(
+            "ix_deliveries_unknown_to",
+            "recipient_hash",
+            sqlite_where=text("status = 'unknown'"),
+            postgresql_where=text("status = 'unknown'"),
+        ),
+        # Whether a number had its first text.
+        Index(
+            "ix_deliveries_first_texts",
+            "recipient_hash",
+            "arrived_at",
+            sqlite_where=text(_FIRST_TEXT),
+            postgresql_where=text(_FIRST_TEXT),
+        ),
+        # What is over: counted by the statistics, and moved to history when it is old.
+        Index(
+            "ix_deliveries_over",
+            "due_at",
+            "id",
+            sqlite_where=text("status NOT IN ('planned', 'sending')"),
+            postgresql_where=text("status NOT IN ('planned', 'sending')"),
+        ),
+        # Whom of the staff no message reaches.
+        Index(
+            "ix_deliveries_came_back",
+            "recipient_name",
+            "attempted_at",
+            sqlite_where=text(_CAME_BACK),
+            postgresql_where=text(_CAME_BACK),
+        ),
+        # Which wording was held back of late.
+        Index(
+            "ix_deliveries_unfit",
+            "due_at",
+            sqlite_where=text("reason = 'unfit'"),
+            postgresql_where=text("reason = 'unfit'"),
+        ),
         # The reconciling's question: whose receipt never came?
         Index(
             "ix_deliveries_unreceipted",
@@ -65,8 +109,15 @@ class Delivery(Base):
             postgresql_where=text("status IN ('accepted', 'sent') AND channel = 'sms'"),
         ),
         # One alarm is told to one recipient once.
-        UniqueConstraint(
-            "alarm_id", "step", "channel", "recipient_hash", name="uq_deliveries_alarm"
+        Index(
+            "uq_deliveries_alarm",
+            "alarm_id",
+            "step",
+            "channel",
+            "recipient_hash",
+            unique=True,
+            sqlite_where=text("alarm_id IS NOT NULL"),
+            postgresql_where=text("alarm_id IS NOT NULL"),
         ),
     )
 
@@ -109,7 +160,7 @@ class Delivery(Base):
     #: When the attempt began; the provider is asked for messages since then.
     attempted_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
-    provider_id: Mapped[str | None] = mapped_column(String(200), index=True)
+    provider_id: Mapped[str | None] = mapped_column(String(200))
     provider_code: Mapped[str | None] = mapped_column(String(64))
     subject: Mapped[str | None] = mapped_column(EncryptedText)
     body: Mapped[str | None] = mapped_column(EncryptedText)
@@ -201,6 +252,8 @@ class Alarm(Base):
             sqlite_where=text("cleared_at IS NULL"),
             postgresql_where=text("cleared_at IS NULL"),
         ),
+        # Whether one of that kind and subject was over of late; and which are old enough to go.
+        Index("ix_alarms_subject", "kind", "subject", "cleared_at"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)

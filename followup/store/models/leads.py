@@ -17,6 +17,8 @@ from followup.store.db import new_id
 from followup.store.models.base import Base
 from followup.store.words import SubmissionStatus, Word
 
+_OWNERLESS = "status = 'consumed' AND lead_id IS NULL"
+
 
 class Submission(Base):
     """One form as it came in, kept as received."""
@@ -42,6 +44,13 @@ class Submission(Base):
             "id",
             sqlite_where=text("status = 'spam'"),
             postgresql_where=text("status = 'spam'"),
+        ),
+        # The pruning's question: what was worked on and has no lead?
+        Index(
+            "ix_submissions_ownerless",
+            "id",
+            sqlite_where=text(_OWNERLESS),
+            postgresql_where=text(_OWNERLESS),
         ),
     )
 
@@ -70,6 +79,9 @@ class Submission(Base):
     lead_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("leads.id"), index=True)
 
 
+_URGENT = "priority = 'urgent' AND status IN ('open', 'held')"
+
+
 class Lead(Base):
     """The person, or the referrer, that we owe a call."""
 
@@ -82,6 +94,29 @@ class Lead(Base):
             "id",
             sqlite_where=text("status = 'open'"),
             postgresql_where=text("status = 'open'"),
+        ),
+        # The list's question: of one status, the newest first; and before these who is urgent.
+        Index("ix_leads_status", "status", "id"),
+        Index(
+            "ix_leads_urgent",
+            "id",
+            sqlite_where=text(_URGENT),
+            postgresql_where=text(_URGENT),
+        ),
+        # The pruning's question: what is over, the oldest first?
+        Index(
+            "ix_leads_over",
+            "arrived_at",
+            "id",
+            sqlite_where=text("status NOT IN ('open', 'held')"),
+            postgresql_where=text("status NOT IN ('open', 'held')"),
+        ),
+        # How soon people were reached of late.
+        Index(
+            "ix_leads_contacted",
+            "contacted_at",
+            sqlite_where=text("contacted_at IS NOT NULL"),
+            postgresql_where=text("contacted_at IS NOT NULL"),
         ),
         # The reviewer's, and each look of the watch: what is held, and since when?
         Index(
@@ -140,11 +175,15 @@ class Consent(Base):
     """Append-only evidence of what the person agreed to, with the exact words shown."""
 
     __tablename__ = "consents"
-    __table_args__ = (Index("ix_consents_address", "address_hash", "channel"),)
+    __table_args__ = (
+        Index("ix_consents_address", "address_hash", "channel"),
+        # The pruning's question: what is old enough?
+        Index("ix_consents_recorded_at", "recorded_at"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     #: No foreign key: evidence outlives the lead (47 USC 227; kept for seven years).
-    lead_id: Mapped[uuid.UUID]
+    lead_id: Mapped[uuid.UUID] = mapped_column(index=True)
     submission_id: Mapped[uuid.UUID | None]
     channel: Mapped[Channel] = mapped_column(Word(Channel))
     address_hash: Mapped[str] = mapped_column(String(64))
@@ -162,7 +201,16 @@ class Suppression(Base):
     """An address that must not be written to; outlives the lead as a keyed hash."""
 
     __tablename__ = "suppressions"
-    __table_args__ = (Index("ix_suppressions_address", "address_hash", "channel"),)
+    __table_args__ = (
+        Index("ix_suppressions_address", "address_hash", "channel"),
+        # The pruning's question: what was lifted long ago?
+        Index(
+            "ix_suppressions_lifted",
+            "lifted_at",
+            sqlite_where=text("lifted_at IS NOT NULL"),
+            postgresql_where=text("lifted_at IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     channel: Mapped[Channel] = mapped_column(Word(Channel))
@@ -184,7 +232,11 @@ class Action(Base):
     """What a person of the staff did with a lead: the verb, when, by whom, and from where."""
 
     __tablename__ = "actions"
-    __table_args__ = (Index("ix_actions_lead", "lead_id", "at"),)
+    __table_args__ = (
+        Index("ix_actions_lead", "lead_id", "at"),
+        # The pruning's question: what is old enough?
+        Index("ix_actions_at", "at"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     lead_id: Mapped[uuid.UUID]
@@ -206,6 +258,13 @@ class Reply(Base):
             "id",
             sqlite_where=text("heeded_at IS NULL"),
             postgresql_where=text("heeded_at IS NULL"),
+        ),
+        # What came from numbers of no lead.
+        Index(
+            "ix_replies_strangers",
+            "id",
+            sqlite_where=text("lead_id IS NULL"),
+            postgresql_where=text("lead_id IS NULL"),
         ),
     )
 
