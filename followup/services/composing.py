@@ -10,7 +10,8 @@ from followup.domain.lead import Role
 from followup.domain.spoken import duration_in_words, promise_in_words
 from followup.services.links import Links
 from followup.services.planning import Planner
-from followup.store.models import Alarm, Delivery, Lead, Reply
+from followup.store.deliveries import Row
+from followup.store.models import Alarm, Lead, Reply
 from followup.templates import Templates, clinic_facts
 from followup.transports.base import Outgoing
 
@@ -33,7 +34,7 @@ class Composer:
         self._unsubscribe_to = unsubscribe_to
         self._mail_domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
 
-    def compose(self, row: Delivery, about: Lead | Alarm | Reply, now: datetime) -> Outgoing:
+    def compose(self, row: Row, about: Lead | Alarm | Reply, now: datetime) -> Outgoing:
         """The message, which is kept on the row as well. Raises Misconfigured without wording."""
         lead = about if isinstance(about, Lead) else None
         message = self._templates.render(
@@ -49,7 +50,7 @@ class Composer:
             row.provider_id = self._message_id(row)
         return self._outgoing(row, message.html, about, now)
 
-    def again(self, row: Delivery) -> Outgoing:
+    def again(self, row: Row) -> Outgoing:
         """What was handed over, as far as it is needed to ask the provider about it."""
         return Outgoing(
             delivery_id=row.id,
@@ -60,7 +61,7 @@ class Composer:
         )
 
     def _outgoing(
-        self, row: Delivery, html: str | None, about: Lead | Alarm | Reply, now: datetime
+        self, row: Row, html: str | None, about: Lead | Alarm | Reply, now: datetime
     ) -> Outgoing:
         is_mail = row.channel is Channel.email
         return Outgoing(
@@ -75,11 +76,11 @@ class Composer:
             valid_for=row.expires_at - now if row.expires_at else None,
         )
 
-    def _message_id(self, row: Delivery) -> str:
+    def _message_id(self, row: Row) -> str:
         """Fixed with the delivery's id, so that a second attempt carries the same."""
         return f"<{row.id}@{self._mail_domain}>"
 
-    def _headers(self, row: Delivery, about: Lead | Alarm | Reply) -> dict[str, str]:
+    def _headers(self, row: Row, about: Lead | Alarm | Reply) -> dict[str, str]:
         """RFC 3834 §5 for automatic mail; RFC 8058 for the one-click way out."""
         step = self._planner.step_of(row, about)
         replied = step is not None and step.acknowledges
@@ -95,13 +96,13 @@ class Composer:
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         return headers
 
-    def _language(self, row: Delivery, about: Lead | Alarm | Reply) -> str:
+    def _language(self, row: Row, about: Lead | Alarm | Reply) -> str:
         clinic = self._planner.clinic
         if isinstance(about, Lead) and row.audience is Audience.patient:
             return clinic.language(about.language)
         return clinic.default_language
 
-    def _facts(self, row: Delivery, about: Lead | Alarm | Reply, now: datetime) -> dict[str, Any]:
+    def _facts(self, row: Row, about: Lead | Alarm | Reply, now: datetime) -> dict[str, Any]:
         if isinstance(about, Alarm):
             public = clinic_facts(self._planner.clinic, self._planner.clinic.site(None))
             return public | {"alarm": describe(about.kind, about.subject, about.facts)}
@@ -110,7 +111,7 @@ class Composer:
             return public | {"reference": "", "link": ""}
         return self._facts_of_lead(row, about, now)
 
-    def _facts_of_lead(self, row: Delivery, lead: Lead, now: datetime) -> dict[str, Any]:
+    def _facts_of_lead(self, row: Row, lead: Lead, now: datetime) -> dict[str, Any]:
         clinic = self._planner.clinic
         site = clinic.site(lead.site)
         language = self._language(row, lead)

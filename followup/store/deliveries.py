@@ -1,17 +1,69 @@
 """Rows of `deliveries`: planned once, claimed once, every later change fenced."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import REACHED_PROVIDER, Reason, Status
 from followup.store.db import insert_into, new_id
 from followup.store.models import Delivery
+
+_TABLE = cast(Table, Delivery.__table__)
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Due:
+    """A due row with what sending reads of it and may change. Plain, because thousands pass here
+    and a row of the ORM would cost more than all the rest of its message."""
+
+    id: uuid.UUID
+    lead_id: uuid.UUID | None
+    alarm_id: uuid.UUID | None
+    reply_id: uuid.UUID | None
+    cadence: str | None
+    episode: int
+    step: str
+    occurrence: int
+    audience: Audience
+    channel: Channel
+    lane: Lane
+    recipient: str
+    recipient_hash: str
+    status: Status
+    reason: Reason | None
+    arrived_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    failures: int
+    provider_id: str | None
+    wording: str | None
+    # Written with the message, and never read here.
+    subject: str | None = None
+    body: str | None = None
+
+
+_WRITTEN = ("subject", "body")
+_READ = [_TABLE.c[one.name] for one in fields(Due) if one.name not in _WRITTEN]
+
+#: A delivery, whichever way it was read.
+Row = Delivery | Due
 
 UNIQUE_KEY = ("lead_id", "episode", "step", "occurrence", "channel", "recipient_hash")
 
@@ -40,40 +92,101 @@ def claim_due(
     *,
     expired: bool | None = None,
     free: bool = False,
-) -> Sequence[Delivery]:
+) -> list[Due]:
     """The most overdue of a lane and channel, locked until the transaction ends; none that another
     holds. With `expired` only those whose life is over, or only those that still live; `free` are
     those alone that no cap holds up: alarms, and what has expired.
     """
     statement = (
-        _due(lane, channel, now)
-        .order_by(Delivery.due_at, Delivery.id)
+        select(*_READ)
+        .where(*_of_lane(lane, channel), _TABLE.c.due_at <= now)
+        .order_by(_TABLE.c.due_at, _TABLE.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     if expired is not None:
-        is_over = func.coalesce(Delivery.expires_at <= now, False)
+        is_over = func.coalesce(_TABLE.c.expires_at <= now, False)
         statement = statement.where(is_over if expired else ~is_over)
     if free:
-        statement = statement.where(or_(Delivery.alarm_id.is_not(None), Delivery.expires_at <= now))
-    return session.scalars(statement).all()
+        statement = statement.where(or_(_TABLE.c.alarm_id.is_not(None), _TABLE.c.expires_at <= now))
+    return [Due(**row._mapping) for row in session.execute(statement)]
 
 
-def due_channels(session: Session, lane: Lane, now: datetime) -> frozenset[Channel]:
-    """On which channels something of the lane is due."""
-    return frozenset(
-        channel
-        for channel in Channel
-        if session.scalars(_due(lane, channel, now).limit(1)).first() is not None
+def lease(
+    session: Session, rows: Sequence[Due], claim: uuid.UUID, lease_until: datetime, now: datetime
+) -> None:
+    """Note that these are on their way, with the message that each of them is."""
+    _write(
+        session,
+        [
+            {
+                "row_id": row.id,
+                "status": row.status,
+                "reason": row.reason,
+                "claim": claim,
+                "lease_until": lease_until,
+                "attempted_at": now,
+                "provider_id": row.provider_id,
+                "subject": row.subject,
+                "body": row.body,
+                "wording": row.wording,
+            }
+            for row in rows
+        ],
     )
 
 
-def _due(lane: Lane, channel: Channel, now: datetime) -> Select[Delivery]:
-    return select(Delivery).where(
-        Delivery.status == Status.planned,
-        Delivery.lane == lane,
-        Delivery.channel == channel,
-        Delivery.due_at <= now,
+def put_aside(session: Session, rows: Sequence[Due]) -> None:
+    """Note that these are not sent now, or not at all."""
+    _write(
+        session,
+        [
+            {
+                "row_id": row.id,
+                "status": row.status,
+                "reason": row.reason,
+                "due_at": row.due_at,
+                "expires_at": row.expires_at,
+                "wording": row.wording,
+            }
+            for row in rows
+        ],
+    )
+
+
+def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Give each row its columns; rows with the same columns go in one statement."""
+    this = update(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
+    for _, alike in groupby(sorted(rows, key=_names), _names):
+        session.execute(this, list(alike))
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    return sorted(row)
+
+
+def look(session: Session, lane: Lane, now: datetime) -> tuple[frozenset[Channel], datetime | None]:
+    """On which channels something of the lane is due, and when the next falls due after now."""
+    first = [_first(lane, channel) for channel in Channel]
+    following = [_first(lane, channel).where(_TABLE.c.due_at > now) for channel in Channel]
+    found = session.execute(select(*(one.scalar_subquery() for one in first + following))).one()
+    due_at, next_at = found[: len(Channel)], found[len(Channel) :]
+    due = (channel for channel, at in zip(Channel, due_at, strict=True) if at and at <= now)
+    return frozenset(due), min((at for at in next_at if at), default=None)
+
+
+def _first(lane: Lane, channel: Channel) -> Select[datetime]:
+    return (
+        select(_TABLE.c.due_at).where(*_of_lane(lane, channel)).order_by(_TABLE.c.due_at).limit(1)
+    )
+
+
+def _of_lane(lane: Lane, channel: Channel) -> tuple[ColumnElement[bool], ...]:
+    return (
+        # Written out, so that a plan that is kept knows the partial index.
+        _TABLE.c.status == literal(Status.planned, _TABLE.c.status.type, literal_execute=True),
+        _TABLE.c.lane == lane,
+        _TABLE.c.channel == channel,
     )
 
 
@@ -84,18 +197,21 @@ def find_delivery(
 
 
 def record(
-    session: Session, delivery_id: uuid.UUID, claim: uuid.UUID, values: dict[str, Any]
-) -> bool:
-    """Write an outcome if the claim still holds. False when a callback or the rescue was first."""
+    session: Session,
+    claims: Mapping[uuid.UUID, uuid.UUID],
+    values: Mapping[uuid.UUID, dict[str, Any]],
+) -> set[uuid.UUID]:
+    """Write the outcomes of deliveries whose claim still holds. Returns which: not those where a
+    callback or the rescue was first."""
     statement = (
-        update(Delivery)
-        .where(
-            Delivery.id == delivery_id, Delivery.claim == claim, Delivery.status == Status.sending
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
+        select(_TABLE.c.id, _TABLE.c.claim)
+        .where(_TABLE.c.id.in_(claims), _TABLE.c.status == Status.sending)
+        .order_by(_TABLE.c.id)
+        .with_for_update()
     )
-    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    held = {row_id for row_id, claim in session.execute(statement) if claim == claims[row_id]}
+    _write(session, [{"row_id": row_id, **values[row_id]} for row_id in sorted(held)])
+    return held
 
 
 def cancel_planned(session: Session, lead_id: uuid.UUID | None, reason: Reason) -> int:
@@ -172,6 +288,11 @@ def _cancel(session: Session, reason: Reason, *conditions: ColumnElement[bool]) 
         .execution_options(synchronize_session=False)
     )
     return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def list_by_id(session: Session, ids: Collection[uuid.UUID]) -> Sequence[Delivery]:
+    statement = select(Delivery).where(Delivery.id.in_(ids)).order_by(Delivery.id)
+    return session.scalars(statement.execution_options(populate_existing=True)).all()
 
 
 def list_in_flight(session: Session, lead_id: uuid.UUID) -> list[uuid.UUID]:

@@ -34,14 +34,19 @@ def statuses(engine: Engine, lead: Lead) -> list[Status]:
         return [row.status for row in deliveries.list_of_lead(session, lead.id)]
 
 
+def set_off(rows: list[deliveries.Due]) -> list[deliveries.Due]:
+    for row in rows:
+        row.status = Status.sending
+    return rows
+
+
 def take(engine: Engine, limit: int = 4) -> list[uuid.UUID]:
     """Claim as a worker does, until nothing is due."""
     taken: list[uuid.UUID] = []
     while True:
         with transaction(engine) as session:
             rows = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, limit, Channel.sms)
-            for row in rows:
-                row.status = Status.sending
+            deliveries.lease(session, set_off(rows), new_id(), TUESDAY_TEN, TUESDAY_TEN)
         if not rows:
             return taken
         taken += [row.id for row in rows]
@@ -152,8 +157,7 @@ def test_cancelling_waits_for_a_claim_in_progress(engine: Engine) -> None:
         with meanwhile(cancel) as cancelling:
             until_blocked(engine, cancelling)
             assert not cancelling.done()
-            for row in rows:
-                row.status = Status.sending
+            deliveries.lease(claiming, set_off(rows), new_id(), TUESDAY_TEN, TUESDAY_TEN)
             claiming.commit()
             cancelled, in_flight = cancelling.result(10)
 
@@ -216,11 +220,12 @@ def test_an_outcome_is_recorded_only_while_the_claim_holds(
     row = add_delivery(session, add_lead(session), status=status, claim=mine)
     claim = mine if is_mine else new_id()
 
-    written = deliveries.record(session, row.id, claim, {"status": Status.accepted})
+    values = {row.id: {"status": Status.accepted}}
+    written = deliveries.record(session, {row.id: claim}, values)
 
     session.expire_all()
     now = deliveries.find_delivery(session, row.id)
-    assert written is is_recorded
+    assert written == ({row.id} if is_recorded else set())
     assert now is not None
     assert now.status is (Status.accepted if is_recorded else status)
 
