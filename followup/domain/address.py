@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 import email_validator
 import phonenumbers
@@ -56,7 +57,8 @@ def parse_phone(text: str, *, default_region: str = "US", field: str = "phone") 
     the numbers reserved for fiction excepted.
     """
     typed = _TYPED.fullmatch(_as_plain_text(text)) if len(text) <= _LONGEST_TYPED else None
-    number = _read(_SEPARATORS.sub("", typed["number"]), default_region) if typed else None
+    digits = _SEPARATORS.sub("", typed["number"]) if typed else ""
+    number = _read(digits, None if digits.startswith("+") else default_region)
     if typed is None or number is None:
         raise _invalid_phone(field)
     extension = typed["extension"]
@@ -133,6 +135,8 @@ def _as_plain_text(text: str) -> str:
     return unicodedata.normalize("NFKC", visible)
 
 
+# One number is read several times while its message is decided upon.
+@lru_cache(maxsize=32)
 def _read(text: str, default_region: str | None) -> PhoneNumber | None:
     try:
         number = phonenumbers.parse(text, default_region)

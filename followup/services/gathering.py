@@ -46,28 +46,29 @@ class Gathering:
         self._reserved_allowed = reserved_allowed
 
     def facts(self, row: Row, about: Lead | Alarm | Reply) -> Facts:
-        is_listed = not self._only_to or address_key(row.channel, row.recipient) in self._only_to
-        has_left = self._known.has_left(row)
-        return replace(self._facts(row, about), is_listed=is_listed, has_left=has_left)
-
-    def _facts(self, row: Row, about: Lead | Alarm | Reply) -> Facts:
+        further: dict[str, Any] = {
+            "is_listed": not self._only_to
+            or address_key(row.channel, row.recipient) in self._only_to,
+            "has_left": self._known.has_left(row),
+        }
         if isinstance(about, Alarm):
-            return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
-        facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
+            facts = _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
+            return replace(facts, **further)
         most = None
         if row.channel is Channel.sms and row.audience is Audience.patient:
             site = self._planner.clinic.site(about.site if isinstance(about, Lead) else None)
             allowance = self._planner.clinic.text_hours.rules.allowance(row.recipient, site.zone)
             most = allowance.most_per_day
-            facts = replace(
-                facts,
-                zones=allowance.zones,
-                states=allowance.states,
-                window=allowance.window,
-                useless_at=_useless_at(self._planner, row, about, site),
-            )
-        capped_until = self._brake.capped_until(row, most) if self._brake else None
-        return replace(facts, capped_until=capped_until)
+            further |= {
+                "zones": allowance.zones,
+                "states": allowance.states,
+                "window": allowance.window,
+                "useless_at": _useless_at(self._planner, row, about, site),
+            }
+        if self._brake is not None:
+            further["capped_until"] = self._brake.capped_until(row, most)
+        facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
+        return replace(facts, **further)
 
     def evidence(self, row: Row, facts: Facts) -> dict[str, Any]:
         """What is kept with a text that goes to a patient, beside the decision: why it might."""
@@ -99,15 +100,10 @@ class _Known:
         self, session: Session, planner: Planner, rows: Sequence[Row], now: datetime
     ) -> None:
         self._hashes = {row.id: planner.hashes_of(row.channel, row.recipient) for row in rows}
-        self._suppressed: dict[Channel, Mapping[str, Any]] = {}
-        for channel in Channel:
-            hashes = [
-                text for row in rows if row.channel is channel for text in self._hashes[row.id]
-            ]
-            self._suppressed[channel] = (
-                consents.list_suppressed(session, channel, hashes) if hashes else {}
-            )
-        texts = [row for row in rows if row.channel is Channel.sms]
+        patients = [row for row in rows if row.audience is Audience.patient]
+        hashes = [text for row in patients for text in self._hashes[row.id]]
+        self._forbidden = consents.list_forbidden(session, hashes) if hashes else {}
+        texts = [row for row in patients if row.channel is Channel.sms]
         numbers = [text for row in texts for text in self._hashes[row.id]]
         self._consents: Mapping[str, Sequence[Consent]] = (
             consents.list_consented(session, Channel.sms, numbers) if numbers else {}
@@ -126,8 +122,8 @@ class _Known:
         return is_of_staff and any(text in self._left for text in self._hashes[row.id])
 
     def suppressed(self, row: Row) -> Reason | None:
-        forbidden = self._suppressed[row.channel]
-        found = next((forbidden[text] for text in self._hashes[row.id] if text in forbidden), None)
+        keys = [(row.channel, text) for text in self._hashes[row.id]]
+        found = next((self._forbidden[key] for key in keys if key in self._forbidden), None)
         return Reason(found.value) if found else None
 
     def consent(self, row: Row, *, informational: bool = True) -> Consent | None:

@@ -151,7 +151,12 @@ def _claim(
     claim = new_id()
     takes = {one: Taken(one, limit, claim, claimed_at) for one, limit in sorted(limits.items())}
     with transaction(sender.engine) as session:
-        rows = [row for taken in takes.values() for row in _take(sender, session, lane, now, taken)]
+        paused = breakers.list_paused(session)
+        rows = [
+            row
+            for taken in takes.values()
+            for row in _take(sender, session, lane, now, taken, is_paused=taken.channel in paused)
+        ]
         if not rows:
             return list(takes.values())
         real = real_now(session)
@@ -208,10 +213,11 @@ def _claim(
     return list(takes.values())
 
 
-def _take(sender: Sender, session: Session, lane: Lane, now: datetime, taken: Taken) -> list[Due]:
+def _take(
+    sender: Sender, session: Session, lane: Lane, now: datetime, taken: Taken, *, is_paused: bool
+) -> list[Due]:
     """The rows to decide about: of a paused channel what has expired, and one to try it with."""
     channel, limit = taken.channel, taken.limit
-    is_paused = channel in breakers.list_paused(session)
     rows = deliveries.claim_due(session, lane, now, limit, channel, expired=is_paused or None)
     if is_paused:
         real = real_now(session)
@@ -383,8 +389,11 @@ def _judge_channels(session: Session, ended: Sequence[Ended]) -> None:
     """By all that one claim took, once the last of it is known: beside the others it shows which
     failure is one message's own."""
     takes = {(one.row.channel, one.taken.is_probe, one.taken.claim): one.taken for one in ended}
+    troubled = set(breakers.list_troubled(session))
     for _, taken in sorted(takes.items()):
         known = [*taken.outcomes, *[one.outcome for one in ended if one.taken is taken]]
-        if len(known) == len(taken.claimed):
-            answered = [outcome for outcome in known if not isinstance(outcome, Returned)]
+        answered = [outcome for outcome in known if not isinstance(outcome, Returned)]
+        is_well = all(isinstance(outcome, str) for outcome in answered)
+        if len(known) == len(taken.claimed) and not (is_well and taken.channel not in troubled):
             note_outcomes(session, taken.channel, answered, is_probe=taken.is_probe)
+            troubled.add(taken.channel)
