@@ -114,6 +114,7 @@ def make_sender(service: Service) -> Sender:
         reserved_allowed=settings.texts_stay_on_this_machine,
         caps=service.caps,
         only_to=settings.only_to_these,
+        clock_rate=settings.clock_rate,
     )
 
 

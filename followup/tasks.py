@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -98,8 +99,10 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
     }
 
 
+#: Where the run of a lane hears that somebody rang meanwhile.
+_RINGS = {lane: sending.Events() for lane in Lane}
 #: In a worker with threads, a slow lane must not take up every one of them.
-_GATES = {lane: Gate() for lane in Lane}
+_GATES = {lane: Gate(partial(_RINGS[lane].put, None)) for lane in Lane}
 
 # A worker that lost its Redis would put the rings that it holds back through the connection that it
 # has just closed, and end by that (kombu 5.7). A ring needs no putting back: beat rings again.
@@ -159,7 +162,7 @@ def send_due(lane: str) -> None:
 
 
 def _send_due(lane: Lane) -> None:
-    if not sending.send_due(worker_sender(), lane, worker_service().now):
+    if not sending.send_due(worker_sender(), lane, worker_service().now, _RINGS[lane]):
         ring(lane)
 
 

@@ -38,7 +38,8 @@ from followup.services.concluding import (
     draw_conclusions,
     outcome_values,
 )
-from followup.services.flowing import Ended, Events, Run, Steps, Taken
+from followup.services.flowing import Ended, Run, Steps, Taken
+from followup.services.flowing import Events as Events
 from followup.services.gathering import Gathering, noted
 from followup.services.insisting import insist
 from followup.services.ladder import climb

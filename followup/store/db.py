@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
+    DisconnectionError,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -52,6 +53,8 @@ SQLITE_BUSY_MILLISECONDS = 5000
 UNUSABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 #: So long a writer of SQLite stands in line behind others of its process.
 _TURN_SECONDS = 5.0
+#: So long after its use a connection needs no asking.
+_FRESH_SECONDS = 1.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _JULIAN_DAY_OF_EPOCH = 2440587.5
@@ -109,13 +112,33 @@ def make_engine(url: str, keyring: Keyring, *, pool_size: int = 5) -> Engine:
         max_overflow=20,
         # An error's text goes to logs, and the values of a statement may be personal.
         hide_parameters=True,
-        pool_pre_ping=not is_sqlite,
         connect_args={} if is_sqlite else {"connect_timeout": 5},
     )
     if is_sqlite:
         _configure_sqlite(engine)
+    else:
+        _ping_before_use(engine)
     give_keys(engine, keyring)
     return engine
+
+
+def _ping_before_use(engine: Engine) -> None:
+    """A connection that was idle may have lost its server meanwhile; one that was in use within the
+    last second has most likely not, and asking would cost as much as a statement."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_dbapi: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(dbapi: Any, record: Any, _fairy: Any) -> None:
+        used_at = record.info.pop("used_at", None)
+        if used_at is None or time.monotonic() - used_at < _FRESH_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(dbapi)
+        except engine.dialect.loaded_dbapi.Error:
+            raise DisconnectionError from None
 
 
 def _configure_sqlite(engine: Engine) -> None:
