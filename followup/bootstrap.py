@@ -29,7 +29,8 @@ from followup.templates import Templates, pages_environment
 from followup.transports.base import Transport
 from followup.transports.mailbox import Mailbox
 from followup.transports.smtp import Server, SmtpTransport
-from followup.transports.twilio import Account, TwilioTransport, usual_rate
+from followup.transports.twilio import Account, TwilioTransport
+from followup.transports.twilio_words import usual_rate
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def make_sender(service: Service) -> Sender:
         caps=service.caps,
         paces=make_paces(settings),
         only_to=settings.only_to_these,
+        clock_rate=settings.clock_rate,
     )
 
 

@@ -9,11 +9,13 @@ log = structlog.get_logger()
 
 
 class Gate:
-    """Lets one thread through at a time; who finds it taken leaves the work to that thread."""
+    """Lets one thread through at a time; who finds it taken knocks, and leaves the work to that
+    thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, knock: Callable[[], None] = lambda: None) -> None:
         self._taken = threading.Lock()
         self._again = False
+        self._knock = knock
 
     def enter(self, work: Callable[[], None]) -> None:
         """Do the work, or have the thread that is at it do it once more when it is done.
@@ -21,7 +23,10 @@ class Gate:
         Also when it fails: those who came meanwhile have left. Raises the last failure.
         """
         self._again = True
-        while self._again and self._taken.acquire(blocking=False):
+        while self._again:
+            if not self._taken.acquire(blocking=False):
+                self._knock()
+                return
             self._again = False
             failure: Exception | None = None
             try:

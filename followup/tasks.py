@@ -1,6 +1,7 @@
 """The shallow tasks behind what beat and the API ring. A task is a doorbell: no payload."""
 
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -29,8 +30,10 @@ from followup.store.db import UNUSABLE, cause_of
 
 log = structlog.get_logger()
 
+#: Where the run of a lane hears that somebody rang meanwhile.
+_RINGS = {lane: sending.Events() for lane in Lane}
 #: In a worker with threads, a slow lane must not take up every one of them.
-_GATES = {lane: Gate() for lane in Lane}
+_GATES = {lane: Gate(partial(_RINGS[lane].put, None)) for lane in Lane}
 #: Nor are two better than one at making leads of the same queue.
 _INTAKE = Gate()
 
@@ -95,7 +98,7 @@ def send_due(lane: str) -> None:
 
 
 def _send_due(lane: Lane) -> None:
-    if not sending.send_due(worker_sender(), lane, worker_service().now):
+    if not sending.send_due(worker_sender(), lane, worker_service().now, _RINGS[lane]):
         ring(lane)
 
 

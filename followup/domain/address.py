@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 import email_validator
 import phonenumbers
@@ -155,6 +156,8 @@ def _as_plain_text(text: str) -> str:
     return unicodedata.normalize("NFKC", visible)
 
 
+# One number is read several times while its message is decided upon.
+@lru_cache(maxsize=32)
 def _read(text: str, default_region: str | None) -> PhoneNumber | None:
     try:
         number = phonenumbers.parse(text, default_region)

@@ -33,9 +33,14 @@ class Segments:
     forces_ucs2: tuple[str, ...]
 
 
+def is_gsm7(text: str) -> bool:
+    """Whether the cheaper alphabet has all of it."""
+    return _GSM7.issuperset(text)
+
+
 def count_segments(text: str) -> Segments:
     """What the text takes. No escape pair and no surrogate pair is cut in two."""
-    if not _GSM7.issuperset(text):
+    if not is_gsm7(text):
         foreign = tuple(dict.fromkeys(sign for sign in text if sign not in _GSM7))
         widths = [2 if ord(sign) > 0xFFFF else 1 for sign in text]
         return Segments("UCS-2", sum(widths), _parts(widths, alone=70, joined=67), foreign)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from followup.clinic_limits import Caps
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.store import counts, deliveries
-from followup.store.models import Delivery
+from followup.store.claims import Row
 
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -21,9 +21,7 @@ _Had = tuple[int, datetime]
 class Brake:
     """What the recipients and leads of one batch have had of late."""
 
-    def __init__(
-        self, session: Session, rows: Sequence[Delivery], caps: Caps, now: datetime
-    ) -> None:
+    def __init__(self, session: Session, rows: Sequence[Row], caps: Caps, now: datetime) -> None:
         self._caps = caps
         self._now = now
         braked = [row for row in rows if row.alarm_id is None]
@@ -35,7 +33,7 @@ class Brake:
         had = deliveries.count_recent_of_leads(session, ids, now - _DAY)
         self._leads: dict[uuid.UUID | None, _Had] = {one: had[one] for one in had}
 
-    def capped_until(self, row: Delivery, most_per_day: int | None = None) -> datetime | None:
+    def capped_until(self, row: Row, most_per_day: int | None = None) -> datetime | None:
         """When the row may go, if it would be one too many now: the oldest then counts no more.
 
         `most_per_day` is what the law of the patient's state allows, whatever the clinic's cap.
@@ -50,7 +48,7 @@ class Brake:
         )
         return max((until for until in waits if until is not None), default=None)
 
-    def note_going(self, row: Delivery) -> None:
+    def note_going(self, row: Row) -> None:
         """One more of this batch is on its way."""
         address = (row.recipient_hash, row.channel)
         if row.audience is Audience.staff:
@@ -80,7 +78,7 @@ def return_room(session: Session, lane: Lane, claimed_at: datetime, count: int) 
         counts.add_sends(session, lane, claimed_at, -count)
 
 
-def _recent(session: Session, rows: Sequence[Delivery], since: datetime) -> dict[_Address, _Had]:
+def _recent(session: Session, rows: Sequence[Row], since: datetime) -> dict[_Address, _Had]:
     hashes = {row.recipient_hash for row in rows}
     return deliveries.count_recent(session, hashes, since) if hashes else {}
 

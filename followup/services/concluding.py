@@ -19,7 +19,7 @@ from followup.errors import (
     TransportError,
 )
 from followup.services.silencing import silence
-from followup.store import consents, deliveries, ledger
+from followup.store import consents, deliveries
 from followup.store.db import real_now
 from followup.transports.base import Outgoing
 
@@ -88,21 +88,25 @@ def _again(row: Claimed, due_at: datetime, reason: Reason) -> dict[str, Any]:
     return {"status": Status.planned, "due_at": due_at, "reason": reason, "claim": None}
 
 
-def keep_outcome(
-    session: Session, row: Claimed, values: dict[str, Any], outcome: Outcome, now: datetime
-) -> None:
+def decision_of(
+    row: Claimed, values: dict[str, Any], outcome: Outcome, now: datetime
+) -> dict[str, Any]:
+    """What the ledger keeps of it."""
     facts = {}
     if isinstance(outcome, TransportError):
         facts = {"answer": outcome.reason, "code": outcome.code}
-    ledger.add_decision(
-        session,
-        lead_id=row.lead_id,
-        delivery_id=row.delivery_id,
-        at=now,
-        status=values["status"],
-        reason=values["reason"],
-        facts=facts,
-    )
+    return {
+        "lead_id": row.lead_id,
+        "delivery_id": row.delivery_id,
+        "at": now,
+        "status": values["status"],
+        "reason": values["reason"],
+        "facts": facts,
+    }
+
+
+def draw_conclusions(session: Session, row: Claimed, outcome: Outcome, now: datetime) -> None:
+    """What the outcome says of the address."""
     if isinstance(outcome, str) and row.confirms_opt_out:
         confirmed = deliveries.find_delivery(session, row.delivery_id)
         if confirmed is not None:

@@ -19,7 +19,8 @@ from followup.domain.lead import LeadStatus
 from followup.services.braking import Brake
 from followup.services.planning import Planner
 from followup.store import consents, deliveries, people
-from followup.store.models import Alarm, Consent, Delivery, Lead, Person, Reply
+from followup.store.claims import Row
+from followup.store.models import Alarm, Consent, Lead, Person, Reply
 from followup.templates import REPLIES
 
 
@@ -30,7 +31,7 @@ class Gathering:
         self,
         session: Session,
         planner: Planner,
-        rows: Sequence[Delivery],
+        rows: Sequence[Row],
         now: datetime,
         *,
         reserved_allowed: bool,
@@ -44,31 +45,32 @@ class Gathering:
         self._brake = Brake(session, rows, caps, now) if caps is not None else None
         self._reserved_allowed = reserved_allowed
 
-    def facts(self, row: Delivery, about: Lead | Alarm | Reply) -> Facts:
-        is_listed = not self._only_to or address_key(row.channel, row.recipient) in self._only_to
-        has_left = self._known.has_left(row)
-        return replace(self._facts(row, about), is_listed=is_listed, has_left=has_left)
-
-    def _facts(self, row: Delivery, about: Lead | Alarm | Reply) -> Facts:
+    def facts(self, row: Row, about: Lead | Alarm | Reply) -> Facts:
+        further: dict[str, Any] = {
+            "is_listed": not self._only_to
+            or address_key(row.channel, row.recipient) in self._only_to,
+            "has_left": self._known.has_left(row),
+        }
         if isinstance(about, Alarm):
-            return _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
-        facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
+            facts = _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
+            return replace(facts, **further)
         most = None
         if row.channel is Channel.sms and row.audience is Audience.patient:
             site = self._planner.clinic.site(about.site if isinstance(about, Lead) else None)
             allowance = self._planner.clinic.text_hours.rules.allowance(row.recipient, site.zone)
             most = allowance.most_per_day
-            facts = replace(
-                facts,
-                zones=allowance.zones,
-                states=allowance.states,
-                window=allowance.window,
-                useless_at=_useless_at(self._planner, row, about, site),
-            )
-        capped_until = self._brake.capped_until(row, most) if self._brake else None
-        return replace(facts, capped_until=capped_until)
+            further |= {
+                "zones": allowance.zones,
+                "states": allowance.states,
+                "window": allowance.window,
+                "useless_at": _useless_at(self._planner, row, about, site),
+            }
+        if self._brake is not None:
+            further["capped_until"] = self._brake.capped_until(row, most)
+        facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
+        return replace(facts, **further)
 
-    def evidence(self, row: Delivery, facts: Facts) -> dict[str, Any]:
+    def evidence(self, row: Row, facts: Facts) -> dict[str, Any]:
         """What is kept with a text that goes to a patient, beside the decision: why it might."""
         if row.channel is not Channel.sms or row.audience is not Audience.patient:
             return {"wording": row.wording}
@@ -83,7 +85,7 @@ class Gathering:
             "wording": row.wording,
         }
 
-    def note_going(self, row: Delivery) -> None:
+    def note_going(self, row: Row) -> None:
         """Of one batch, the first text that goes to a number is the only one."""
         if row.channel is Channel.sms and row.audience is Audience.patient:
             self._known.add_texted(row)
@@ -95,18 +97,13 @@ class _Known:
     """What the store knows of the batch's addresses."""
 
     def __init__(
-        self, session: Session, planner: Planner, rows: Sequence[Delivery], now: datetime
+        self, session: Session, planner: Planner, rows: Sequence[Row], now: datetime
     ) -> None:
         self._hashes = {row.id: planner.hashes_of(row.channel, row.recipient) for row in rows}
-        self._suppressed: dict[Channel, Mapping[str, Any]] = {}
-        for channel in Channel:
-            hashes = [
-                text for row in rows if row.channel is channel for text in self._hashes[row.id]
-            ]
-            self._suppressed[channel] = (
-                consents.list_suppressed(session, channel, hashes) if hashes else {}
-            )
-        texts = [row for row in rows if row.channel is Channel.sms]
+        patients = [row for row in rows if row.audience is Audience.patient]
+        hashes = [text for row in patients for text in self._hashes[row.id]]
+        self._forbidden = consents.list_forbidden(session, hashes) if hashes else {}
+        texts = [row for row in patients if row.channel is Channel.sms]
         numbers = [text for row in texts for text in self._hashes[row.id]]
         self._consents: Mapping[str, Sequence[Consent]] = (
             consents.list_consented(session, Channel.sms, numbers) if numbers else {}
@@ -120,25 +117,25 @@ class _Known:
             else ()
         )
 
-    def has_left(self, row: Delivery) -> bool:
+    def has_left(self, row: Row) -> bool:
         is_of_staff = row.audience is Audience.staff
         return is_of_staff and any(text in self._left for text in self._hashes[row.id])
 
-    def suppressed(self, row: Delivery) -> Reason | None:
-        forbidden = self._suppressed[row.channel]
-        found = next((forbidden[text] for text in self._hashes[row.id] if text in forbidden), None)
+    def suppressed(self, row: Row) -> Reason | None:
+        keys = [(row.channel, text) for text in self._hashes[row.id]]
+        found = next((self._forbidden[key] for key in keys if key in self._forbidden), None)
         return Reason(found.value) if found else None
 
-    def consent(self, row: Delivery, *, informational: bool = True) -> Consent | None:
+    def consent(self, row: Row, *, informational: bool = True) -> Consent | None:
         """The latest that permits a text of that kind."""
         found = (one for text in self._hashes[row.id] for one in self._consents.get(text, ()))
         enough = (one for one in found if permits(one.act, informational=informational))
         return max(enough, key=lambda one: one.occurred_at, default=None)
 
-    def was_texted(self, row: Delivery) -> bool:
+    def was_texted(self, row: Row) -> bool:
         return any(text in self._texted for text in self._hashes[row.id])
 
-    def add_texted(self, row: Delivery) -> None:
+    def add_texted(self, row: Row) -> None:
         self._texted.update(self._hashes[row.id])
 
 
@@ -163,7 +160,7 @@ def address_key(channel: Channel, address: str) -> str:
 
 
 def _facts(
-    planner: Planner, known: _Known, row: Delivery, about: Lead | Reply, reserved_allowed: bool
+    planner: Planner, known: _Known, row: Row, about: Lead | Reply, reserved_allowed: bool
 ) -> Facts:
     lead = about if isinstance(about, Lead) else None
     site = planner.clinic.site(lead.site if lead else None)
@@ -195,7 +192,7 @@ def _facts(
     )
 
 
-def _facts_of_alarm(planner: Planner, row: Delivery, alarm: Alarm, reserved_allowed: bool) -> Facts:
+def _facts_of_alarm(planner: Planner, row: Row, alarm: Alarm, reserved_allowed: bool) -> Facts:
     """Staff hear of an alarm as of a lead that is open: whatever the caps, for it may say why."""
     step = planner.step_of(row, alarm)
     is_text = row.channel is Channel.sms
@@ -215,7 +212,7 @@ def _facts_of_alarm(planner: Planner, row: Delivery, alarm: Alarm, reserved_allo
 
 
 def _not_textable(
-    planner: Planner, row: Delivery, lead: Lead | None, reserved_allowed: bool
+    planner: Planner, row: Row, lead: Lead | None, reserved_allowed: bool
 ) -> str | None:
     if lead is not None and row.audience is Audience.patient and lead.phone_extension:
         return "extension"
@@ -226,9 +223,7 @@ def _not_textable(
     )
 
 
-def _useless_at(
-    planner: Planner, row: Delivery, about: Lead | Reply, site: Site
-) -> datetime | None:
+def _useless_at(planner: Planner, row: Row, about: Lead | Reply, site: Site) -> datetime | None:
     step = planner.step_of(row, about)
     hours = site.business_hours
     promised_at = hours.add(row.arrived_at, planner.clinic.callback_promise)

@@ -13,6 +13,7 @@ from followup.domain.address import email_key
 from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.store import deliveries, people
+from followup.store.claims import Row
 from followup.store.crypto import Keyring
 from followup.store.models import Alarm, Delivery, Lead, Person, Reply
 from followup.templates import ALARMS, REPLIES
@@ -213,11 +214,11 @@ class Planner:
             return self._staff(session, site, channel, escalated=False)
         return _by_address(self.clinic.operators, channel)
 
-    def step_of(self, row: Delivery, about: Lead | Alarm | Reply) -> Step | None:
+    def step_of(self, row: Row, about: Lead | Alarm | Reply) -> Step | None:
         """The step that the delivery is an occurrence of; None when the folder no longer has it."""
         return self.find_step(self.cadence_of(row, about), row.step)
 
-    def cadence_of(self, row: Delivery, about: Lead | Alarm | Reply) -> str:
+    def cadence_of(self, row: Row, about: Lead | Alarm | Reply) -> str:
         """By name."""
         if row.cadence is not None:
             return row.cadence

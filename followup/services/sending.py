@@ -3,8 +3,9 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +15,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from followup.clinic_limits import Caps
-from followup.domain.alarm import AlarmKind
 from followup.domain.answer import Answer
 from followup.domain.breaker import is_slowed
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
-from followup.domain.eligibility import Facts, Send, Skip, Verdict, Wait, assess
+from followup.domain.eligibility import Skip
 from followup.domain.lead import WAITING
 from followup.domain.rate import LATE
 from followup.errors import (
@@ -27,35 +27,43 @@ from followup.errors import (
     OutcomeUnknown,
     PermanentFailure,
     TransportError,
-    Unfit,
 )
-from followup.services.alarming import blame_us, raise_alarm
+from followup.services.alarming import blame_us
 from followup.services.braking import return_room, room, take_room
 from followup.services.composing import Composer
-from followup.services.concluding import Claimed, Outcome, Returned, keep_outcome, outcome_values
+from followup.services.concluding import (
+    Claimed,
+    Outcome,
+    Returned,
+    decision_of,
+    draw_conclusions,
+    outcome_values,
+)
+from followup.services.deciding import About, Books, decide, set_aside
+from followup.services.flowing import Ended, Run, Steps, Taken
+from followup.services.flowing import Events as Events
 from followup.services.gathering import Gathering, noted
 from followup.services.insisting import insist
 from followup.services.ladder import climb
 from followup.services.pacing import Overtaken, Pace, take_tokens, tokens
 from followup.services.pausing import note_outcomes
 from followup.services.planning import Planner
-from followup.store import alarms, breakers, deliveries, leads, ledger, replies
-from followup.store.db import new_id, reading, real_now, transaction, try_lock_address
-from followup.store.models import Alarm, Delivery, Lead, Reply
-from followup.transports.base import CALL_LIMIT, Outgoing, Transport
+from followup.store import breakers, claims, deliveries, ledger
+from followup.store.claims import Due
+from followup.store.db import new_id, reading, real_now, transaction, try_lock_addresses
+from followup.store.models import Breaker, Lead
+from followup.transports.base import CALL_LIMIT, Transport
 
 log = structlog.get_logger()
 
-#: As many rows as sending threads, so that claimed is nearly on the wire.
+#: As many calls of a channel at once as sending threads, so that claimed is nearly on the wire.
 BATCH = 16
-#: Real time; longer than a batch may take, so that a lease that ran out means a lost worker.
-LEASE = timedelta(seconds=60)
 #: One doorbell's run claims for that long at most, so that a warm stop has an end.
 RUN = timedelta(seconds=10)
-#: While one channel is busy, the other is looked at again that often.
-LOOK_AGAIN_SECONDS = 0.5
-#: A row that we stumble over is looked at again after that long.
-OUR_FAULT_PAUSE = timedelta(hours=1)
+#: Real time; longer than a call may take, so that a lease that ran out means a lost worker.
+LEASE = timedelta(seconds=60)
+#: A claim whose tokens another worker took meanwhile is made again so often.
+TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +74,8 @@ class Sender:
     planner: Planner
     composer: Composer
     transports: Mapping[Channel, Transport]
-    #: Network only; the claiming thread owns the database. One pool a lane, with a thread for each
-    #: row of a batch of every channel, so that a slow mail host holds up no text.
+    #: Network only; the claiming thread owns the database. One pool a lane, with `BATCH` threads
+    #: for every channel, so that a slow mail host holds up no text.
     threads: Mapping[Lane, ThreadPoolExecutor]
     #: Reserved numbers may be texted, because the provider is on this machine.
     reserved_allowed: bool = False
@@ -80,88 +88,73 @@ class Sender:
     chance: Callable[[], float] = field(default=random.random)
     #: Real seconds, for the lease; a demo's fast clock does not move them.
     monotonic: Callable[[], float] = field(default=time.monotonic)
+    #: How many seconds of the service's clock a real one has.
+    clock_rate: float = 1.0
 
 
-@dataclass
-class _Taken:
-    """What a claim took: of how many rows at the most, how many were looked at, those that are to
-    be sent, and whether one of them tries a channel that is paused."""
+def send_due(
+    sender: Sender, lane: Lane, clock: Callable[[], datetime], events: Events | None = None
+) -> bool:
+    """Send what is due in the lane until nothing is, for at most `RUN`; what falls due within a
+    second is waited for.
 
-    at: datetime
-    most: int = BATCH
-    looked_at: int = 0
-    claimed: list[Claimed] = field(default_factory=list)
-    is_probe: bool = False
-
-
-def send_due(sender: Sender, lane: Lane, clock: Callable[[], datetime]) -> bool:
-    """Send what is due in the lane until nothing is, for at most `RUN`.
-
-    Returns whether all was done. Any number of processes may do so at once. Each channel goes at
-    its own pace: while one provider takes its time, what falls due for the other is not kept.
+    Returns whether all was done. Any number of processes may do so at once. Each call is recorded
+    when it ends, and its thread gets the next row: a slow one holds up nobody else. Whoever puts
+    None into `events` has the run look at once.
     """
-    ends_at = sender.monotonic() + RUN.total_seconds()
-    due = _due_channels(sender, lane, clock())
-    if not due:
-        return True
-    is_done: dict[Channel, bool] = {}
-    # Each run, and whether it began in time: one that did not is no reason to go on.
-    busy: dict[Channel, tuple[Future[bool], bool]] = {}
-    with ThreadPoolExecutor(len(Channel), thread_name_prefix=f"{lane}-run") as runs:
-        while due or busy:
-            is_timely = sender.monotonic() < ends_at
-            for channel in sorted(due):
-                run = runs.submit(_send_channel, sender, lane, channel, clock, ends_at)
-                busy[channel] = run, is_timely
-            wait([run for run, _ in busy.values()], LOOK_AGAIN_SECONDS)
-            for channel in [channel for channel in busy if busy[channel][0].done()]:
-                is_done[channel] = busy.pop(channel)[0].result()
-            goes_on = any(is_timely for _, is_timely in busy.values())
-            due = _due_channels(sender, lane, clock()) - busy.keys() if goes_on else frozenset()
-    return all(is_done.values())
+    steps = Steps(
+        look=lambda: _look(sender, lane, clock()),
+        claim=lambda limits, claimed_at: _claim_again(sender, lane, limits, claimed_at, clock),
+        call=lambda taken, row: _call(sender, row, taken.claimed_at),
+        record=lambda ended: _insist(sender, lane, ended, clock()),
+    )
+    return Run(
+        steps,
+        sender.threads[lane],
+        Events() if events is None else events,
+        width=BATCH,
+        seconds=RUN.total_seconds(),
+        monotonic=sender.monotonic,
+        until=lambda at: (at - clock()).total_seconds() / sender.clock_rate,
+    ).go()
 
 
-def _due_channels(sender: Sender, lane: Lane, now: datetime) -> frozenset[Channel]:
+def _look(sender: Sender, lane: Lane, now: datetime) -> tuple[frozenset[Channel], datetime | None]:
     with reading(sender.engine) as session:
-        return deliveries.due_channels(session, lane, now)
+        return claims.look(session, lane, now)
 
 
-def _send_channel(
-    sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime], ends_at: float
-) -> bool:
-    """Batch after batch while there is time, one at least. Returns whether all was done."""
-    while _send_batch(sender, lane, channel, clock):
-        if sender.monotonic() >= ends_at:
-            return False
-    return True
+def _claim_again(
+    sender: Sender,
+    lane: Lane,
+    limits: Mapping[Channel, int],
+    claimed_at: float,
+    clock: Callable[[], datetime],
+) -> Sequence[Taken]:
+    for _ in range(TRIES):
+        with suppress(Overtaken):
+            return _claim(sender, lane, limits, claimed_at, clock())
+    return ()
 
 
-def _send_batch(
-    sender: Sender, lane: Lane, channel: Channel, clock: Callable[[], datetime]
-) -> bool:
-    """Returns whether more may be due that can be sent now."""
+def _claim(
+    sender: Sender, lane: Lane, limits: Mapping[Channel, int], claimed_at: float, now: datetime
+) -> Sequence[Taken]:
+    """Take so many of each channel at most, decide each row by what is true now, and commit before
+    anything is sent."""
     claim = new_id()
-    claimed_at = sender.monotonic()
-    try:
-        taken = _claim(sender, lane, channel, claim, clock())
-    except Overtaken:
-        return True
-    if taken.claimed:
-        calls = sender.threads[lane].map(lambda row: _call(sender, row, claimed_at), taken.claimed)
-        outcomes, now = list(calls), clock()
-        left = LEASE.total_seconds() - (sender.monotonic() - claimed_at)
-        insist(lambda: _record(sender, claim, lane, channel, taken, outcomes, now), within=left)
-    return taken.looked_at >= taken.most
-
-
-def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: datetime) -> _Taken:
-    """Take a batch, decide each row by what is true now, and commit before anything is sent."""
-    taken = _Taken(now)
+    takes = {
+        one: Taken(one, limit, claim, claimed_at, now) for one, limit in sorted(limits.items())
+    }
     with transaction(sender.engine) as session:
-        rows = _take(sender, session, lane, channel, now, taken)
+        troubled = breakers.list_troubled(session)
+        rows: list[Due] = []
+        for taken in takes.values():
+            breaker = troubled.get(taken.channel)
+            rows += _take(sender, session, lane, now, taken, breaker, ahead=len(rows))
         if not rows:
-            return taken
-        lease_until = real_now(session) + LEASE
+            return list(takes.values())
+        real = real_now(session)
         gathering = Gathering(
             session,
             sender.planner,
@@ -171,185 +164,117 @@ def _claim(sender: Sender, lane: Lane, channel: Channel, claim: uuid.UUID, now: 
             caps=sender.caps,
             only_to=sender.only_to,
         )
-        ahead: list[dict[str, Any]] = []
+        books, ahead = Books(), list[dict[str, Any]]()
+        about = About(session, rows)
         for row in rows:
-            about = _about(session, row)
-            if about is None:
-                _put_aside(session, row, Skip(Reason.closed, Status.cancelled), now, {})
+            taken = takes[row.channel]
+            taken.decided += 1
+            told = about.of(row)
+            if told is None:
+                books.put_aside(row, Skip(Reason.closed, Status.cancelled), now, {})
                 continue
             try:
-                if isinstance(about, Lead) and about.status in WAITING and row.cadence is None:
-                    ahead += sender.planner.next_rows(session, about, row.step, row.occurrence, now)
-                facts = gathering.facts(row, about)
-                message = _decide(sender, session, row, about, facts, now)
+                if isinstance(told, Lead) and told.status in WAITING and row.cadence is None:
+                    ahead += sender.planner.next_rows(session, told, row.step, row.occurrence, now)
+                facts = gathering.facts(row, told)
+                message = decide(
+                    sender.composer, sender.planner, session, books, row, told, facts, now
+                )
             except (ArithmeticError, FollowupError, LookupError, TypeError, ValueError) as error:
-                _set_aside(session, row, error, now)
+                set_aside(books, row, error, now)
                 continue
             if message is not None:
-                evidence = noted(facts) | gathering.evidence(row, facts)
-                _lease(session, row, claim, lease_until, now, evidence)
+                books.let_go(row, now, noted(facts) | gathering.evidence(row, facts))
                 gathering.note_going(row)
                 taken.claimed.append(
                     Claimed(
                         row.id,
                         row.lead_id,
-                        channel,
+                        row.channel,
                         message,
                         row.failures,
                         row.expires_at,
                         facts.answer is Answer.opted_out,
                     )
                 )
+        books.write(session, claim, real + LEASE, now)
         deliveries.plan(session, ahead)
-        climb(session, sender.planner, rows, now)
-        take_room(session, lane, now, len(taken.claimed))
-        if taken.is_probe and not taken.claimed:
-            breakers.return_probe(session, channel, real_now(session))
-        messages = [row.message for row in taken.claimed]
-        waits = take_tokens(session, sender.paces.get(channel), lane, channel, messages)
-        if waits is not None:
-            began = sender.monotonic()
-            taken.claimed = [
-                replace(row, begins_at=began + seconds)
-                for row, seconds in zip(taken.claimed, waits, strict=True)
-            ]
-    return taken
+        ended = [row.id for row in books.aside if row.status is not Status.planned]
+        _climb(session, sender.planner, ended, now)
+        take_room(session, lane, now, len(books.going))
+        for taken in takes.values():
+            if taken.is_probe and not taken.claimed:
+                breakers.return_probe(session, taken.channel, real)
+            _give_turns(sender, session, lane, taken)
+    return list(takes.values())
 
 
 def _take(
-    sender: Sender, session: Session, lane: Lane, channel: Channel, now: datetime, taken: _Taken
-) -> list[Delivery]:
-    """The rows to decide about: of a paused channel what has expired, and one to try it with; of a
-    sender that may send nothing now, what has expired alone."""
-    breaker = breakers.list_troubled(session).get(channel)
+    sender: Sender,
+    session: Session,
+    lane: Lane,
+    now: datetime,
+    taken: Taken,
+    breaker: Breaker | None,
+    *,
+    ahead: int,
+) -> list[Due]:
+    """The rows to decide about, of which `ahead` are the other channel's: of a paused channel what
+    has expired, and one to try it with; of a sender that may send nothing now, what has expired
+    alone."""
+    channel = taken.channel
     is_paused = breaker is not None and breaker.paused_at is not None
     is_waiting = breaker is not None and is_slowed(breaker.slowed_until, real_now(session))
-    free_tokens = 0 if is_waiting else tokens(session, sender.paces.get(channel), lane, BATCH)
+    pace = sender.paces.get(channel)
+    free_tokens = 0 if is_waiting else tokens(session, pace, lane, taken.limit)
     expired = is_paused or not free_tokens or None
-    taken.most = free_tokens or BATCH
-    rows = list(deliveries.claim_due(session, lane, now, taken.most, channel, expired=expired))
+    taken.limit = limit = free_tokens or taken.limit
+    rows = claims.claim_due(session, lane, now, limit, channel, expired=expired)
     if is_paused and free_tokens:
         real = real_now(session)
-        one = deliveries.claim_due(session, lane, now, 1, channel, expired=False)
+        one = claims.claim_due(session, lane, now, 1, channel, expired=False)
         taken.is_probe = bool(one) and breakers.take_probe(session, channel, real, real + LEASE)
         rows += one if taken.is_probe else ()
-    allowed = room(session, sender.caps, now, len(rows)) if rows else 0
+    wanted = ahead + len(rows)
+    allowed = max(room(session, sender.caps, now, wanted) - ahead, 0) if rows else 0
     if allowed < len(rows):
         # Asked for by themselves, because more than a batch of others may be ahead of them.
-        free = deliveries.claim_due(session, lane, now, BATCH, channel, expired=expired, free=True)
-        rows = [*free, *[row for row in rows if row not in free][:allowed]][: taken.most]
+        free = claims.claim_due(session, lane, now, limit, channel, expired=expired, free=True)
+        ids = {row.id for row in free}
+        rows = [*free, *[row for row in rows if row.id not in ids][:allowed]][:limit]
     taken.looked_at = len(rows)
-    return [row for row in rows if _may_decide(sender, session, row)]
+    return _may_decide(sender, session, rows)
 
 
-def _may_decide(sender: Sender, session: Session, row: Delivery) -> bool:
+def _give_turns(sender: Sender, session: Session, lane: Lane, taken: Taken) -> None:
+    """When each of them may begin, where the sender is paced. Raises Overtaken."""
+    messages = [row.message for row in taken.claimed]
+    pace = sender.paces.get(taken.channel)
+    waits = take_tokens(session, pace, lane, taken.channel, messages)
+    if waits is not None:
+        began = sender.monotonic()
+        pairs = zip(taken.claimed, waits, strict=True)
+        taken.claimed = [replace(row, begins_at=began + seconds) for row, seconds in pairs]
+
+
+def _may_decide(sender: Sender, session: Session, rows: Sequence[Due]) -> list[Due]:
     """Two workers must not both find that a number had no first text yet.
 
     Whoever cannot have the number at once leaves the row to the next claim: a consumer that has it
     may be waiting for the row.
     """
-    if (row.lane, row.channel, row.audience) != (Lane.ack, Channel.sms, Audience.patient):
-        return True
-    hashes = sender.planner.hashes_of(row.channel, row.recipient)
-    return try_lock_address(session, hashes[0])
+    firsts = {
+        row.id: sender.planner.hashes_of(row.channel, row.recipient)[0]
+        for row in rows
+        if (row.lane, row.channel, row.audience) == (Lane.ack, Channel.sms, Audience.patient)
+    }
+    locked = try_lock_addresses(session, firsts.values())
+    return [row for row in rows if row.id not in firsts or firsts[row.id] in locked]
 
 
-def _about(session: Session, row: Delivery) -> Lead | Alarm | Reply | None:
-    """None when it was about a text that was erased since."""
-    if row.alarm_id is not None:
-        return alarms.get_alarm(session, row.alarm_id)
-    if row.lead_id is not None:
-        return leads.get_lead(session, row.lead_id)
-    return replies.find_reply(session, row.reply_id)
-
-
-def _decide(
-    sender: Sender,
-    session: Session,
-    row: Delivery,
-    about: Lead | Alarm | Reply,
-    facts: Facts,
-    now: datetime,
-) -> Outgoing | None:
-    """The message to send now; None when it is not to be sent now, which is recorded."""
-    verdict = assess(facts, now)
-    if isinstance(verdict, Send):
-        return _compose(sender, session, row, about, now)
-    _put_aside(session, row, verdict, now, noted(facts))
-    return None
-
-
-def _set_aside(session: Session, row: Delivery, error: Exception, now: datetime) -> None:
-    """One row that we stumble over must not hold up its lane."""
-    log.error(
-        "a delivery could not be assessed", delivery_id=str(row.id), error=type(error).__name__
-    )
-    _put_aside(session, row, Wait(now + OUR_FAULT_PAUSE, Reason.our_fault), now, {})
-
-
-def _compose(
-    sender: Sender, session: Session, row: Delivery, about: Lead | Alarm | Reply, now: datetime
-) -> Outgoing | None:
-    """The message, kept with the row; None when there is no wording for it, which is recorded."""
-    try:
-        return sender.composer.compose(row, about, now)
-    except Unfit as error:
-        _refuse(sender, session, row, error, now)
-        return None
-    except FollowupError as error:
-        log.error("no wording for a delivery", delivery_id=str(row.id), problem=str(error))
-        _put_aside(session, row, Skip(Reason.no_wording, Status.skipped), now, {})
-        return None
-
-
-def _refuse(sender: Sender, session: Session, row: Delivery, error: Unfit, now: datetime) -> None:
-    """What may not be said is reported instead of sent; of an alarm itself, in the log alone."""
-    log.error("a message may not be sent", delivery_id=str(row.id), problem=str(error))
-    row.wording = error.wording
-    facts = {"wording": error.wording, "problem": "; ".join(error.complaints)}
-    _put_aside(session, row, Skip(Reason.unfit), now, facts)
-    if row.lead_id is not None:
-        name = error.wording.partition("@")[0]
-        raise_alarm(session, sender.planner, AlarmKind.unfit, name, now, {})
-
-
-def _lease(
-    session: Session,
-    row: Delivery,
-    claim: uuid.UUID,
-    lease_until: datetime,
-    now: datetime,
-    facts: dict[str, Any],
-) -> None:
-    row.status, row.reason = Status.sending, None
-    row.claim, row.lease_until = claim, lease_until
-    row.attempted_at = now
-    note(session, row, now, facts)
-
-
-def _put_aside(
-    session: Session, row: Delivery, verdict: Verdict, now: datetime, facts: dict[str, Any]
-) -> None:
-    if isinstance(verdict, Wait):
-        if verdict.extends_expiry and row.expires_at is not None:
-            row.expires_at += verdict.until - now
-        row.due_at, row.reason = verdict.until, verdict.reason
-        facts = {**facts, "until": verdict.until.isoformat()}
-    elif isinstance(verdict, Skip):
-        row.status, row.reason = verdict.status, verdict.reason
-    note(session, row, now, facts)
-
-
-def note(session: Session, row: Delivery, now: datetime, facts: dict[str, Any]) -> None:
-    ledger.add_decision(
-        session,
-        lead_id=row.lead_id,
-        delivery_id=row.id,
-        at=now,
-        status=row.status,
-        reason=row.reason,
-        facts=facts,
-    )
+def _climb(session: Session, planner: Planner, ended: Collection[uuid.UUID], now: datetime) -> None:
+    if ended:
+        climb(session, planner, deliveries.list_by_id(session, ended), now)
 
 
 def _call(sender: Sender, row: Claimed, claimed_at: float) -> Outcome:
@@ -381,30 +306,54 @@ def _missed_its_turn(sender: Sender, row: Claimed) -> bool:
     return sender.monotonic() > row.begins_at + LATE.total_seconds()
 
 
-def _record(
-    sender: Sender,
-    claim: uuid.UUID,
-    lane: Lane,
-    channel: Channel,
-    taken: _Taken,
-    outcomes: Sequence[Outcome],
-    now: datetime,
-) -> None:
+def _insist(sender: Sender, lane: Lane, ended: Sequence[Ended], now: datetime) -> None:
+    """Until the first of the leases ends."""
+    began_at = min(one.taken.claimed_at for one in ended)
+    left = LEASE.total_seconds() - (sender.monotonic() - began_at)
+    insist(lambda: _record(sender, lane, ended, now), within=left)
+    for one in ended:
+        one.taken.outcomes.append(one.outcome)
+
+
+def _record(sender: Sender, lane: Lane, ended: Sequence[Ended], now: datetime) -> None:
     with transaction(sender.engine) as session:
-        lost: list[Delivery] = []
-        for row, outcome in zip(taken.claimed, outcomes, strict=True):
-            values = outcome_values(session, row, outcome, now, sender.chance())
-            # Fenced: a callback or the rescue may have settled the row meanwhile.
-            if deliveries.record(session, row.delivery_id, claim, values):
-                keep_outcome(session, row, values, outcome, now)
-                if values["status"] in (Status.failed, Status.expired):
-                    lost += filter(None, [deliveries.find_delivery(session, row.delivery_id)])
-        answered = [outcome for outcome in outcomes if not isinstance(outcome, Returned)]
+        values = {
+            one.row.delivery_id: outcome_values(session, one.row, one.outcome, now, sender.chance())
+            for one in ended
+        }
+        # Fenced: a callback or the rescue may have settled a row meanwhile.
+        holders = {one.row.delivery_id: one.taken.claim for one in ended}
+        written = claims.record(session, holders, values)
+        kept = [one for one in ended if one.row.delivery_id in written]
+        ledger.add_decisions(
+            session,
+            [decision_of(one.row, values[one.row.delivery_id], one.outcome, now) for one in kept],
+        )
+        for one in kept:
+            draw_conclusions(session, one.row, one.outcome, now)
         # The breaker before the leads, as whoever probes and as receipts do.
-        note_outcomes(session, channel, answered, is_probe=taken.is_probe)
-        for outcome in outcomes:
-            if isinstance(outcome, PermanentFailure) and outcome.blames_us:
-                blame_us(session, sender.planner, channel, outcome.code, now)
-        climb(session, sender.planner, lost, now)
+        _judge_channels(session, ended)
+        for one in ended:
+            if isinstance(one.outcome, PermanentFailure) and one.outcome.blames_us:
+                blame_us(session, sender.planner, one.row.channel, one.outcome.code, now)
+        ends = (Status.failed, Status.expired)
+        lost = [row_id for row_id in written if values[row_id]["status"] in ends]
+        _climb(session, sender.planner, lost, now)
         # The counts after the breaker, as a claim does.
-        return_room(session, lane, taken.at, len(outcomes) - len(answered))
+        for one in ended:
+            if isinstance(one.outcome, Returned):
+                return_room(session, lane, one.taken.at, 1)
+
+
+def _judge_channels(session: Session, ended: Sequence[Ended]) -> None:
+    """By all that one claim took, once the last of it is known: beside the others it shows which
+    failure is one message's own."""
+    takes = {(one.row.channel, one.taken.is_probe, one.taken.claim): one.taken for one in ended}
+    troubled = set(breakers.list_troubled(session))
+    for _, taken in sorted(takes.items()):
+        known = [*taken.outcomes, *[one.outcome for one in ended if one.taken is taken]]
+        answered = [outcome for outcome in known if not isinstance(outcome, Returned)]
+        is_well = all(isinstance(outcome, str) for outcome in answered)
+        if len(known) == len(taken.claimed) and not (is_well and taken.channel not in troubled):
+            note_outcomes(session, taken.channel, answered, is_probe=taken.is_probe)
+            troubled.add(taken.channel)

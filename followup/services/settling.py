@@ -13,10 +13,11 @@ from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.errors import TransportError
 from followup.services.concluding import FIRST_ASKED_AFTER
+from followup.services.deciding import note
 from followup.services.ladder import climb
 from followup.services.planning import Planner
 from followup.services.receiving import apply_report
-from followup.services.sending import BATCH, RUN, Sender, note
+from followup.services.sending import BATCH, RUN, Sender
 from followup.store import deliveries
 from followup.store.db import real_now, transaction
 from followup.store.models import Delivery

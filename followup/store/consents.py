@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from followup.domain.cadence import Channel
 from followup.domain.consent import MatchedBy, SuppressionReason
@@ -33,6 +33,7 @@ def list_consented(
     kept_back = (LeadStatus.held, LeadStatus.closed)
     statement = (
         select(Consent)
+        .options(load_only(Consent.address_hash, Consent.act, Consent.occurred_at))
         .where(
             Consent.channel == channel,
             Consent.given,
@@ -144,14 +145,18 @@ def list_suppressed(
     session: Session, channel: Channel, hashes: Collection[str]
 ) -> dict[str, SuppressionReason]:
     """Which of the addresses are forbidden on the channel, and the first reason why."""
+    found = list_forbidden(session, hashes)
+    return {digits: reason for (one, digits), reason in found.items() if one is channel}
+
+
+def list_forbidden(
+    session: Session, hashes: Collection[str]
+) -> dict[tuple[Channel, str], SuppressionReason]:
+    """The same on every channel."""
     statement = (
-        select(Suppression.address_hash, Suppression.reason)
-        .where(
-            Suppression.channel == channel,
-            Suppression.address_hash.in_(hashes),
-            Suppression.lifted_at.is_(None),
-        )
+        select(Suppression.channel, Suppression.address_hash, Suppression.reason)
+        .where(Suppression.address_hash.in_(hashes), Suppression.lifted_at.is_(None))
         .order_by(Suppression.id.desc())
     )
     # Of several rows, the oldest comes last and stays.
-    return dict(session.execute(statement).all())
+    return {(one, digits): reason for one, digits, reason in session.execute(statement)}

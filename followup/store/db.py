@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +14,13 @@ from select import POLLIN, poll
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Connection,
     DateTime,
     Dialect,
     Engine,
+    cast,
     create_engine,
     event,
     func,
@@ -231,14 +233,15 @@ _LOCK_IN_ORDER = text(
 )
 
 
-def try_lock_address(session: Session, digits: str) -> bool:
-    """The same for one address, unless somebody else decides about it now. Waits for nobody."""
-    if session.get_bind().dialect.name == "sqlite":
-        return True
-    locked: bool = session.execute(
-        select(func.pg_try_advisory_xact_lock(_lock_number(digits)))
-    ).scalar_one()
-    return locked
+def try_lock_addresses(session: Session, hashes: Collection[str]) -> set[str]:
+    """The same for those about which nobody else decides now. Waits for nobody."""
+    if session.get_bind().dialect.name == "sqlite" or not hashes:
+        return set(hashes)
+    numbers = {digits: _lock_number(digits) for digits in hashes}
+    asked = func.unnest(cast(sorted(numbers.values()), ARRAY(BigInteger))).column_valued("number")
+    found = session.execute(select(asked, func.pg_try_advisory_xact_lock(asked)))
+    locked = {number for number, is_ours in found if is_ours}
+    return {digits for digits, number in numbers.items() if number in locked}
 
 
 def _lock_number(digits: str) -> int:

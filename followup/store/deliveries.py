@@ -3,9 +3,17 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel, Lane
@@ -16,13 +24,14 @@ from followup.store.history import AnyDelivery
 from followup.store.models import Delivery
 from followup.store.words import said
 
-_TABLE = Delivery.__table__
+_TABLE = cast(Table, Delivery.__table__)
 
 #: What a planned delivery has unless it is said.
 _UNSAID: Mapping[str, Any] = {
     **{"lead_id": None, "alarm_id": None, "reply_id": None, "cadence": None},
     **{"recipient_name": None, "status": Status.planned, "failures": 0, "asked": 0},
 }
+
 
 UNIQUE_KEY = ("lead_id", "episode", "step", "occurrence", "channel", "recipient_hash")
 
@@ -43,53 +52,6 @@ def plan(session: Session, rows: Sequence[dict[str, Any]]) -> int:
     return len(session.connection().execute(statement, values).all())
 
 
-def claim_due(
-    session: Session,
-    lane: Lane,
-    now: datetime,
-    limit: int,
-    channel: Channel,
-    *,
-    expired: bool | None = None,
-    free: bool = False,
-) -> Sequence[Delivery]:
-    """The most overdue of a lane and channel, locked until the transaction ends; none that another
-    holds. With `expired` only those whose life is over, or only those that still live; `free` are
-    those alone that no cap holds up: alarms, and what has expired.
-    """
-    statement = (
-        _due(lane, channel, now)
-        .order_by(Delivery.due_at, Delivery.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if expired is not None:
-        is_over = func.coalesce(Delivery.expires_at <= now, False)
-        statement = statement.where(is_over if expired else ~is_over)
-    if free:
-        statement = statement.where(or_(Delivery.alarm_id.is_not(None), Delivery.expires_at <= now))
-    return session.scalars(statement).all()
-
-
-def due_channels(session: Session, lane: Lane, now: datetime) -> frozenset[Channel]:
-    """On which channels something of the lane is due."""
-    # In the order of the index: for just any row, PostgreSQL would look through the table.
-    return frozenset(
-        channel
-        for channel in Channel
-        if session.scalars(_due(lane, channel, now).order_by(Delivery.due_at).limit(1)).first()
-    )
-
-
-def _due(lane: Lane, channel: Channel, now: datetime) -> Select[Delivery]:
-    return select(Delivery).where(
-        Delivery.status == said(Status.planned),
-        Delivery.lane == lane,
-        Delivery.channel == channel,
-        Delivery.due_at <= now,
-    )
-
-
 def find_delivery(
     session: Session, delivery_id: uuid.UUID, *, lock: bool = False
 ) -> Delivery | None:
@@ -107,21 +69,6 @@ def find_delivery(
 
 def _lock(session: Session, delivery_id: uuid.UUID) -> Delivery | None:
     return session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
-
-
-def record(
-    session: Session, delivery_id: uuid.UUID, claim: uuid.UUID, values: dict[str, Any]
-) -> bool:
-    """Write an outcome if the claim still holds. False when a callback or the rescue was first."""
-    statement = (
-        update(Delivery)
-        .where(
-            Delivery.id == delivery_id, Delivery.claim == claim, Delivery.status == Status.sending
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
 def cancel_planned(session: Session, lead_id: uuid.UUID | None, reason: Reason) -> int:
@@ -198,6 +145,11 @@ def _cancel(session: Session, reason: Reason, *conditions: ColumnElement[bool]) 
         .execution_options(synchronize_session=False)
     )
     return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def list_by_id(session: Session, ids: Collection[uuid.UUID]) -> Sequence[Delivery]:
+    statement = select(Delivery).where(Delivery.id.in_(ids)).order_by(Delivery.id)
+    return session.scalars(statement.execution_options(populate_existing=True)).all()
 
 
 def list_in_flight(session: Session, lead_id: uuid.UUID) -> list[uuid.UUID]:

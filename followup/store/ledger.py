@@ -1,11 +1,11 @@
 """Rows of `decisions` and `actions`: why each message was sent or not, and what staff did."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from followup.domain.audit import Door
@@ -13,6 +13,8 @@ from followup.domain.delivery import Reason, Status
 from followup.store import entries
 from followup.store.history import AnyDecision
 from followup.store.models import Action, Decision
+
+_DECISIONS = cast(Table, Decision.__table__)
 
 
 def add_decision(
@@ -25,32 +27,46 @@ def add_decision(
     reason: Reason | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
+    """One decision, as `add_decisions` keeps many."""
+    add_decisions(
+        session,
+        [
+            {
+                "lead_id": lead_id,
+                "delivery_id": delivery_id,
+                "at": at,
+                "status": status,
+                "reason": reason,
+                "facts": facts or {},
+            }
+        ],
+    )
+
+
+def add_decisions(session: Session, decisions: Sequence[dict[str, Any]]) -> None:
     """A postponement for the same reason as the last is counted there, and not written again."""
-    if status is Status.planned and reason is not None:
-        last = _last_decision(session, delivery_id)
-        if last is not None and (last.status, last.reason) == (status, reason):
-            last.times, last.last_at, last.facts = last.times + 1, at, facts or {}
-            return
-    session.add(
-        Decision(
-            lead_id=lead_id,
-            delivery_id=delivery_id,
-            at=at,
-            status=status,
-            reason=reason,
-            facts=facts or {},
-        )
-    )
+    postponed = [one["delivery_id"] for one in decisions if _is_postponed(one)]
+    last = _last_decisions(session, postponed) if postponed else {}
+    new = []
+    for one in decisions:
+        known = last.get(one["delivery_id"]) if _is_postponed(one) else None
+        if known is not None and (known.status, known.reason) == (one["status"], one["reason"]):
+            known.times, known.last_at, known.facts = known.times + 1, one["at"], one["facts"]
+        else:
+            new.append(one)
+    if new:
+        session.execute(insert(_DECISIONS), new)
 
 
-def _last_decision(session: Session, delivery_id: uuid.UUID) -> Decision | None:
-    statement = (
-        select(Decision)
-        .where(Decision.delivery_id == delivery_id)
-        .order_by(Decision.id.desc())
-        .limit(1)
-    )
-    return session.scalars(statement).first()
+def _is_postponed(decision: Mapping[str, Any]) -> bool:
+    return decision["status"] is Status.planned and decision["reason"] is not None
+
+
+def _last_decisions(
+    session: Session, delivery_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, Decision]:
+    statement = select(Decision).where(Decision.delivery_id.in_(delivery_ids)).order_by(Decision.id)
+    return {one.delivery_id: one for one in session.scalars(statement)}
 
 
 def list_decisions(session: Session, lead_id: uuid.UUID | None) -> Sequence[Decision]:

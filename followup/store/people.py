@@ -9,8 +9,11 @@ from sqlalchemy.orm import Session
 
 from followup.store.models import Person
 
+_EVERYBODY = "everybody of the staff"
+
 
 def add_person(session: Session, **values: Any) -> Person:
+    session.info.pop(_EVERYBODY, None)
     person = Person(**values)
     session.add(person)
     session.flush()
@@ -28,10 +31,12 @@ def find_by_token(session: Session, token_hash: str) -> Person | None:
 
 
 def list_people(session: Session, *, active: bool = False) -> Sequence[Person]:
-    statement = select(Person).order_by(Person.id)
-    if active:
-        statement = statement.where(Person.disabled_at.is_(None))
-    return session.scalars(statement).all()
+    """Read once in a session, because each reminder that is planned asks."""
+    everybody: Sequence[Person] | None = session.info.get(_EVERYBODY)
+    if everybody is None:
+        everybody = session.scalars(select(Person).order_by(Person.id)).all()
+        session.info[_EVERYBODY] = everybody
+    return [one for one in everybody if one.disabled_at is None] if active else everybody
 
 
 def disable(person: Person, now: datetime) -> None:

@@ -13,7 +13,7 @@ from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.domain.lead import Role
 from followup.errors import NotFound, Unfit
 from followup.templates.cadence_file import read_cadence
-from followup.templates.facts import Place
+from followup.templates.facts import Place, harmless
 from followup.templates.lint import lint, lint_words, unfit
 from followup.templates.problem import Problem, Refused, collecting
 from followup.templates.wording import (
@@ -78,8 +78,8 @@ class Templates:
         if planned is None or channel not in planned.every_channel:
             raise NotFound(f"no wording for {cadence}/{step}.{channel}")
         wording = self._find(cadence, planned, channel, language, role)
-        values = {**facts, "language": wording.key.language}
-        message = wording.render(values)
+        values = harmless({**facts, "language": wording.key.language}, channel)
+        message = wording.fill(values)
         complaints = unfit(self._clinic, planned, wording, values, message)
         if complaints:
             raise Unfit(message.wording, complaints)

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from followup.clinic import Clinic, Site, readable_phone
 from followup.domain.cadence import Channel
-from followup.domain.sms import count_segments
+from followup.domain.sms import count_segments, is_gsm7
 from followup.domain.submission import Answers
 from followup.templates.words import NO_NAMES, find_words
 
@@ -142,7 +142,7 @@ def harmless(facts: Mapping[str, object], channel: Channel) -> dict[str, object]
     clean["first_name"] = greeting_name(str(facts.get("first_name") or ""))
     if channel is Channel.sms:
         clean = {name: in_gsm7(v) if isinstance(v, str) else v for name, v in clean.items()}
-        if count_segments(str(clean["first_name"])).forces_ucs2:
+        if not is_gsm7(str(clean["first_name"])):
             clean["first_name"] = ""
     return clean
 
@@ -192,7 +192,8 @@ _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-
 def _one_line(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return " ".join(_HIDDEN.sub(" ", value).split())
+    # Nothing hidden can be printed, and most values can.
+    return " ".join((value if value.isprintable() else _HIDDEN.sub(" ", value)).split())
 
 
 _GSM7_SPELLING = str.maketrans(
@@ -210,6 +211,8 @@ _GSM7_SPELLING = str.maketrans(
 
 def in_gsm7(value: str) -> str:
     """The same words in letters that cost nothing more, where there are such."""
+    if is_gsm7(value):
+        return value
     value = value.translate(_GSM7_SPELLING)
     for char in count_segments(value).forces_ucs2:
         value = value.replace(char, _without_marks(char))

@@ -131,7 +131,10 @@ class Wording:
 
     def render(self, facts: Mapping[str, object]) -> Message:
         """The message; raises Misconfigured when `facts` lacks a variable that the wording uses."""
-        values = harmless(facts, self.key.channel)
+        return self.fill(harmless(facts, self.key.channel))
+
+    def fill(self, values: Mapping[str, object]) -> Message:
+        """The same with values that are harmless already."""
         try:
             html = self.html.render(values) if self.html else None
             text = tidied(self.text.render(values))

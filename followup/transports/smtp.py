@@ -10,7 +10,8 @@ import ssl
 import threading
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -78,8 +79,16 @@ class Server:
         )
 
 
+@dataclass
+class _Kept:
+    """An open connection, and when it was last of use."""
+
+    smtp: smtplib.SMTP
+    used_at: float = field(default_factory=time.monotonic)
+
+
 class SmtpTransport:
-    """Sends mail; one connection per thread, kept open."""
+    """Sends mail over as many connections as there are mails at once, kept open."""
 
     def __init__(
         self,
@@ -94,7 +103,8 @@ class SmtpTransport:
         self._reply_to = reply_to
         self._tls = tls or ssl.create_default_context()
         self._limits = limits or Limits()
-        self._threads = threading.local()
+        #: The last that was used is the first to be used again, so that few stay warm.
+        self._idle: list[_Kept] = []
         self._open: set[smtplib.SMTP] = set()
 
     def send(self, message: Outgoing) -> str:
@@ -108,11 +118,14 @@ class SmtpTransport:
             self._reset(connection)
             raise
         except (OSError, smtplib.SMTPException) as error:
-            self._drop()
+            self._end(connection)
             if dot_sent.is_set():
                 raise OutcomeUnknown("the mail server's answer was lost") from None
             raise ChannelFailure("the mail server broke off", type(error).__name__) from None
-        self._threads.used_at = time.monotonic()
+        except BaseException:
+            self._end(connection)
+            raise
+        self._idle.append(_Kept(connection))
         return message.message_id
 
     def find(self, lost: Sequence[Lost], known: Collection[str] = ()) -> Sequence[Finding]:
@@ -128,7 +141,7 @@ class SmtpTransport:
         raise PermanentFailure("a mail that was handed over cannot be taken back")
 
     def close(self) -> None:
-        self._threads = threading.local()
+        self._idle.clear()
         while self._open:
             self._open.pop().close()
 
@@ -172,20 +185,21 @@ class SmtpTransport:
             _refuse(code, text)
 
     def _connection(self, deadline: float) -> smtplib.SMTP:
-        kept: smtplib.SMTP | None = getattr(self._threads, "smtp", None)
-        if kept is not None and self._is_alive(kept):
-            return kept
-        self._drop()
-        made = self._connect(deadline)
-        self._threads.smtp = made
-        self._threads.used_at = time.monotonic()
-        return made
+        while self._idle:
+            # Another thread may have taken the last one meanwhile.
+            with suppress(IndexError):
+                kept = self._idle.pop()
+                if self._is_alive(kept):
+                    return kept.smtp
+                self._end(kept.smtp)
+        return self._connect(deadline)
 
-    def _is_alive(self, smtp: smtplib.SMTP) -> bool:
+    def _is_alive(self, kept: _Kept) -> bool:
         """A server that says something unasked is saying goodbye."""
+        smtp = kept.smtp
         if smtp.sock is None or _has_word(smtp.sock):
             return False
-        if time.monotonic() - self._threads.used_at < self._limits.idle.total_seconds():
+        if time.monotonic() - kept.used_at < self._limits.idle.total_seconds():
             return True
         try:
             _limit(smtp, _in(self._limits.small_talk))
@@ -240,13 +254,9 @@ class SmtpTransport:
             _limit(smtp, _in(self._limits.small_talk))
             smtp.rset()
         except (OSError, smtplib.SMTPException):
-            self._drop()
-
-    def _drop(self) -> None:
-        kept: smtplib.SMTP | None = getattr(self._threads, "smtp", None)
-        self._threads.smtp = None
-        if kept is not None:
-            self._end(kept)
+            self._end(smtp)
+        else:
+            self._idle.append(_Kept(smtp))
 
     def _end(self, smtp: smtplib.SMTP) -> None:
         self._open.discard(smtp)

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from followup.bootstrap import Service
 from followup.services import receiving
-from followup.transports.twilio import read_report
 from followup.transports.twilio_proofs import is_signed
 from followup.transports.twilio_texts import is_answered, meaning_of
+from followup.transports.twilio_words import read_report
 from followup.web.deps import TheForm, TheService
 from followup.web.problems import Problem, describe
 

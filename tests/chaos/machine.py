@@ -35,7 +35,7 @@ from followup.store.models import Breaker, Delivery, Lead, Submission
 from followup.store.words import SubmissionStatus
 from followup.transports.base import Outgoing, Report
 from followup.transports.mail_events import MailEvent, MailHappening
-from followup.transports.twilio import STATUSES
+from followup.transports.twilio_words import STATUSES
 from tests import schema
 from tests.chaos import oracle
 from tests.chaos.oracle import Taken

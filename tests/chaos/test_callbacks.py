@@ -14,7 +14,7 @@ from followup.domain.delivery import Reason, Status
 from followup.store.db import make_engine, new_id, reading
 from followup.store.models import Delivery, Receipt
 from followup.transports.base import Report
-from followup.transports.twilio import STATUSES
+from followup.transports.twilio_words import STATUSES
 from tests.chaos.day import ROLES, person
 from tests.chaos.oracle import note_changes, steps_back
 from tests.schema import KEYRING

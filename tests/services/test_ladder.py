@@ -17,7 +17,7 @@ from followup.store import consents, deliveries
 from followup.store.db import transaction
 from followup.store.models import Delivery
 from followup.transports.base import Outgoing, Report
-from followup.transports.twilio import read_report
+from followup.transports.twilio_words import read_report
 from tests.parallel import PATIENCE_SECONDS
 from tests.services.cast import ALICE, FRONT_DESK, HOUR, MINUTE, Desk, planner
 from tests.services.holding import holding_the_first_commit
@@ -96,7 +96,9 @@ def test_a_text_that_is_lost_is_followed_by_mail_at_once(
     lose(desk)
 
     (mail,) = acknowledgements(desk, Channel.email)
-    assert (mail.status, mail.due_at, mail.occurrence) == (Status.planned, desk.now, 1)
+    # A run that is still there sends it, too.
+    assert mail.status in (Status.planned, Status.accepted)
+    assert (mail.due_at, mail.occurrence) == (desk.now, 1)
     assert desk.tasks() == []
     desk.send(Lane.ack)
     assert len(desk.provider.to(ALICE["email"])) == 1
@@ -132,7 +134,6 @@ def test_when_every_way_has_failed_staff_get_one_task(desk: Desk) -> None:
     desk.provider.answer = refuse(ALICE["phone"], ALICE["email"])
 
     desk.send(Lane.ack)
-    assert desk.tasks() == []
     desk.send(Lane.ack)
     desk.now += 24 * HOUR
     desk.send(Lane.reminder)

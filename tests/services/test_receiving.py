@@ -15,7 +15,7 @@ from followup.store import consents, replies
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Delivery, Lead
 from followup.transports.base import Report
-from followup.transports.twilio import read_report
+from followup.transports.twilio_words import read_report
 from tests.parallel import together
 from tests.schema import KEYRING
 from tests.services.cast import (

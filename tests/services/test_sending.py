@@ -21,7 +21,7 @@ from followup.errors import (
     TemporaryFailure,
     TransportError,
 )
-from followup.services import sending, working
+from followup.services import deciding, sending, working
 from followup.store import consents, deliveries
 from followup.store.db import reading, real_now, transaction
 from followup.store.models import Delivery, Lead
@@ -592,7 +592,7 @@ def test_a_delivery_that_we_stumble_over_holds_up_nobody(desk: Desk) -> None:
     assert (row.status, row.reason, row.due_at) == (
         Status.planned,
         Reason.our_fault,
-        TUESDAY_TEN + sending.OUR_FAULT_PAUSE,
+        TUESDAY_TEN + deciding.OUR_FAULT_PAUSE,
     )
     assert text_of(desk, good).status is Status.accepted
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Reason, Status
-from followup.store import counts, deliveries
+from followup.store import claims, counts, deliveries
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Delivery, Lead
 from tests.parallel import flat, together
@@ -34,14 +34,19 @@ def statuses(engine: Engine, lead: Lead) -> list[Status]:
         return [row.status for row in deliveries.list_of_lead(session, lead.id)]
 
 
+def set_off(rows: list[claims.Due]) -> list[claims.Due]:
+    for row in rows:
+        row.status = Status.sending
+    return rows
+
+
 def take(engine: Engine, limit: int = 4) -> list[uuid.UUID]:
     """Claim as a worker does, until nothing is due."""
     taken: list[uuid.UUID] = []
     while True:
         with transaction(engine) as session:
-            rows = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, limit, Channel.sms)
-            for row in rows:
-                row.status = Status.sending
+            rows = claims.claim_due(session, Lane.ack, TUESDAY_TEN, limit, Channel.sms)
+            claims.lease(session, set_off(rows), new_id(), TUESDAY_TEN, TUESDAY_TEN)
         if not rows:
             return taken
         taken += [row.id for row in rows]
@@ -114,7 +119,7 @@ def test_only_what_is_planned_and_due_in_the_lane_is_claimed(
     add_delivery(session, add_lead(session), **changes)
 
     session.expire_all()
-    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 16, Channel.sms)
+    claimed = claims.claim_due(session, Lane.ack, TUESDAY_TEN, 16, Channel.sms)
 
     assert bool(claimed) is is_due
 
@@ -125,7 +130,7 @@ def test_the_most_overdue_is_claimed_first(session: Session) -> None:
         add_delivery(session, lead, due_at=TUESDAY_TEN - late * MINUTE)
 
     session.expire_all()
-    claimed = deliveries.claim_due(session, Lane.ack, TUESDAY_TEN, 2, Channel.sms)
+    claimed = claims.claim_due(session, Lane.ack, TUESDAY_TEN, 2, Channel.sms)
 
     assert [TUESDAY_TEN - row.due_at for row in claimed] == [3 * MINUTE, 2 * MINUTE]
 
@@ -148,12 +153,11 @@ def test_cancelling_waits_for_a_claim_in_progress(engine: Engine) -> None:
             return count, deliveries.list_in_flight(session, lead.id)
 
     with transaction(engine) as claiming:
-        rows = deliveries.claim_due(claiming, Lane.ack, TUESDAY_TEN, 2, Channel.sms)
+        rows = claims.claim_due(claiming, Lane.ack, TUESDAY_TEN, 2, Channel.sms)
         with meanwhile(cancel) as cancelling:
             until_blocked(engine, cancelling)
             assert not cancelling.done()
-            for row in rows:
-                row.status = Status.sending
+            claims.lease(claiming, set_off(rows), new_id(), TUESDAY_TEN, TUESDAY_TEN)
             claiming.commit()
             cancelled, in_flight = cancelling.result(10)
 
@@ -216,11 +220,12 @@ def test_an_outcome_is_recorded_only_while_the_claim_holds(
     row = add_delivery(session, add_lead(session), status=status, claim=mine)
     claim = mine if is_mine else new_id()
 
-    written = deliveries.record(session, row.id, claim, {"status": Status.accepted})
+    values = {row.id: {"status": Status.accepted}}
+    written = claims.record(session, {row.id: claim}, values)
 
     session.expire_all()
     now = deliveries.find_delivery(session, row.id)
-    assert written is is_recorded
+    assert written == ({row.id} if is_recorded else set())
     assert now is not None
     assert now.status is (Status.accepted if is_recorded else status)
 

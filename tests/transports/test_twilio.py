@@ -24,14 +24,8 @@ from followup.errors import (
 )
 from followup.sandbox.server import Sandbox
 from followup.transports.base import Finding, Lost, Outgoing, Report
-from followup.transports.twilio import (
-    STATUSES,
-    Account,
-    TwilioTransport,
-    classify,
-    read_report,
-    usual_rate,
-)
+from followup.transports.twilio import Account, TwilioTransport
+from followup.transports.twilio_words import STATUSES, classify, read_report, usual_rate
 from tests.servers import find_free_port
 from tests.transports.certificates import make_certificate, server_side
 from tests.transports.conftest import SID, TOKEN, OpenSandbox

@@ -1,0 +1,192 @@
+"""What is due of `deliveries`: claimed once, written in a few statements, every outcome fenced."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import groupby
+from typing import Any, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.delivery import Reason, Status
+from followup.store.models import Delivery
+from followup.store.words import said
+
+_TABLE = cast(Table, Delivery.__table__)
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Due:
+    """A due row with what sending reads of it and may change. Plain, because thousands pass here
+    and a row of the ORM would cost more than all the rest of its message."""
+
+    id: uuid.UUID
+    lead_id: uuid.UUID | None
+    alarm_id: uuid.UUID | None
+    reply_id: uuid.UUID | None
+    cadence: str | None
+    episode: int
+    step: str
+    occurrence: int
+    audience: Audience
+    channel: Channel
+    lane: Lane
+    recipient: str
+    recipient_hash: str
+    status: Status
+    reason: Reason | None
+    arrived_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    failures: int
+    provider_id: str | None
+    wording: str | None
+    # Written with the message, and never read here.
+    subject: str | None = None
+    body: str | None = None
+
+
+_WRITTEN = ("subject", "body")
+
+
+_READ = [_TABLE.c[one.name] for one in fields(Due) if one.name not in _WRITTEN]
+
+
+#: A delivery, whichever way it was read.
+Row = Delivery | Due
+
+
+def claim_due(
+    session: Session,
+    lane: Lane,
+    now: datetime,
+    limit: int,
+    channel: Channel,
+    *,
+    expired: bool | None = None,
+    free: bool = False,
+) -> list[Due]:
+    """The most overdue of a lane and channel, locked until the transaction ends; none that another
+    holds. With `expired` only those whose life is over, or only those that still live; `free` are
+    those alone that no cap holds up: alarms, and what has expired.
+    """
+    statement = (
+        select(*_READ)
+        .where(*_of_lane(lane, channel), _TABLE.c.due_at <= now)
+        .order_by(_TABLE.c.due_at, _TABLE.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if expired is not None:
+        is_over = func.coalesce(_TABLE.c.expires_at <= now, False)
+        statement = statement.where(is_over if expired else ~is_over)
+    if free:
+        statement = statement.where(or_(_TABLE.c.alarm_id.is_not(None), _TABLE.c.expires_at <= now))
+    return [Due(**row._mapping) for row in session.execute(statement)]
+
+
+def lease(
+    session: Session, rows: Sequence[Due], claim: uuid.UUID, lease_until: datetime, now: datetime
+) -> None:
+    """Note that these are on their way, with the message that each of them is."""
+    _write(
+        session,
+        [
+            {
+                "row_id": row.id,
+                "status": row.status,
+                "reason": row.reason,
+                "claim": claim,
+                "lease_until": lease_until,
+                "attempted_at": now,
+                "provider_id": row.provider_id,
+                "subject": row.subject,
+                "body": row.body,
+                "wording": row.wording,
+            }
+            for row in rows
+        ],
+    )
+
+
+def put_aside(session: Session, rows: Sequence[Due]) -> None:
+    """Note that these are not sent now, or not at all."""
+    _write(
+        session,
+        [
+            {
+                "row_id": row.id,
+                "status": row.status,
+                "reason": row.reason,
+                "due_at": row.due_at,
+                "expires_at": row.expires_at,
+                "wording": row.wording,
+            }
+            for row in rows
+        ],
+    )
+
+
+def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Give each row its columns; rows with the same columns go in one statement."""
+    this = update(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
+    for _, alike in groupby(sorted(rows, key=_names), _names):
+        session.execute(this, list(alike))
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    return sorted(row)
+
+
+def look(session: Session, lane: Lane, now: datetime) -> tuple[frozenset[Channel], datetime | None]:
+    """On which channels something of the lane is due, and when the next falls due after now."""
+    first = [_first(lane, channel) for channel in Channel]
+    following = [_first(lane, channel).where(_TABLE.c.due_at > now) for channel in Channel]
+    found = session.execute(select(*(one.scalar_subquery() for one in first + following))).one()
+    due_at, next_at = found[: len(Channel)], found[len(Channel) :]
+    due = (channel for channel, at in zip(Channel, due_at, strict=True) if at and at <= now)
+    return frozenset(due), min((at for at in next_at if at), default=None)
+
+
+def _first(lane: Lane, channel: Channel) -> Select[datetime]:
+    return (
+        select(_TABLE.c.due_at).where(*_of_lane(lane, channel)).order_by(_TABLE.c.due_at).limit(1)
+    )
+
+
+def _of_lane(lane: Lane, channel: Channel) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _TABLE.c.status == said(Status.planned),
+        _TABLE.c.lane == lane,
+        _TABLE.c.channel == channel,
+    )
+
+
+def record(
+    session: Session,
+    claims: Mapping[uuid.UUID, uuid.UUID],
+    values: Mapping[uuid.UUID, dict[str, Any]],
+) -> set[uuid.UUID]:
+    """Write the outcomes of deliveries whose claim still holds. Returns which: not those where a
+    callback or the rescue was first."""
+    statement = (
+        select(_TABLE.c.id, _TABLE.c.claim)
+        .where(_TABLE.c.id.in_(claims), _TABLE.c.status == Status.sending)
+        .order_by(_TABLE.c.id)
+        .with_for_update()
+    )
+    held = {row_id for row_id, claim in session.execute(statement) if claim == claims[row_id]}
+    _write(session, [{"row_id": row_id, **values[row_id]} for row_id in sorted(held)])
+    return held
