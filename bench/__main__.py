@@ -1,0 +1,70 @@
+"""`python -m bench`: runs the rows, prints the table, and exits 1 when a goal is missed."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import machine, rows, table
+from bench.stage import Stage
+
+#: Rounds of a row unless the command line says otherwise.
+ROUNDS = 5
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parse(arguments)
+    if options.list:
+        print(table.describe_rows([rows.load(name).ROW for name in rows.NAMES]))
+        return 0
+    results = []
+    for name in options.names or rows.NAMES:
+        result = _measure(name, options.rounds)
+        results.append(result)
+        print(table.show(result), file=sys.stderr, flush=True)
+    heading = table.Heading(datetime.now(UTC), machine.describe(), machine.commit())
+    if options.json:
+        print(json.dumps(table.as_data(heading, results), indent=2))
+    else:
+        print(table.render(heading, results))
+    if options.write:
+        table.write(Path("docs/performance.md"), heading, results)
+    return 0 if all(result.is_reached for result in results) else 1
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="rows to run; all of them when none is named"
+    )
+    parser.add_argument("--list", action="store_true", help="say what rows there are")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each row ({ROUNDS})")
+    parser.add_argument("--json", action="store_true", help="print data instead of a table")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into docs/performance.md"
+    )
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.names) - set(rows.NAMES)):
+        parser.error(f"no such row: {', '.join(unknown)}; known: {', '.join(rows.NAMES)}")
+    if options.rounds < 1:
+        parser.error("--rounds: expected at least 1")
+    return options
+
+
+def _measure(name: str, count: int) -> table.Result:
+    module = rows.load(name)
+    with (
+        tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
+        Stage(Path(folder), rounds=count) as stage,
+    ):
+        return table.Result(module.ROW, module.measure(stage))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
