@@ -2,8 +2,15 @@
 
 from typing import Any
 
-#: Reserved for fiction are 555-0100 to 555-0199 of every area code (nanpa.com, 555 line numbers).
+from followup.domain.area_code import states_of
+
+#: Reserved for fiction are 555-0100 to 555-0199 of every area code (555 NXX Assignment Guidelines).
 LINES = 100
+
+AREA_CODES = [code for code in range(201, 990) if states_of(f"+1{code}5550100")]
+
+#: More have no telephone number.
+MOST = len(AREA_CODES) * LINES
 
 
 def email_of(number: int) -> str:
@@ -11,7 +18,11 @@ def email_of(number: int) -> str:
 
 
 def phone_of(number: int) -> str:
-    raise NotImplementedError
+    """In E.164. Neighbours have different area codes, as visitors of a website do."""
+    line, code = divmod(number, len(AREA_CODES))
+    if not 0 <= line < LINES:
+        raise ValueError(f"there are {MOST} made-up telephone numbers; expected less than {number}")
+    return f"+1{AREA_CODES[code]}55501{line:02}"
 
 
 def contact_of(number: int) -> dict[str, Any]:
