@@ -1,5 +1,6 @@
 """One task per message, each with a client of its own; reminders wait in the worker."""
 
+import logging
 import os
 import smtplib
 import ssl
@@ -39,6 +40,9 @@ TWILIO_URL = os.environ["FOLLOWUP_TWILIO_API_URL"]
 MAIL = urlsplit(os.environ["FOLLOWUP_SMTP_URL"])
 WEBSITE = "https://www.example.com"
 STATUS_URL = f"{WEBSITE}/webhooks/twilio/status"
+
+# At INFO it would write numbers and texts into the log.
+logging.getLogger("twilio.http_client").setLevel(logging.WARNING)
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
