@@ -307,7 +307,7 @@ class Stage:
         programs = service.programs
         if api:
             programs["api"] = self.start_followup(
-                ("api",), environment, is_ready=_serving(f"{service.url}/readyz")
+                ("api",), environment, is_ready=serving(f"{service.url}/readyz")
             )
         for number, worker in enumerate(workers, 1):
             arguments = [
@@ -318,11 +318,11 @@ class Stage:
                 *([f"--queues={worker.queues}"] if worker.queues else []),
             ]
             programs[f"worker{number}"] = self.start_followup(
-                arguments, environment, is_ready=_saying(" ready.")
+                arguments, environment, is_ready=saying(" ready.")
             )
         if beat:
             programs["beat"] = self.start_followup(
-                ("beat",), environment, is_ready=_saying("maxinterval")
+                ("beat",), environment, is_ready=saying("maxinterval")
             )
         return service
 
@@ -364,8 +364,8 @@ class Stage:
         return Service(
             url,
             {
-                "api": self.start("peer", api, environment, is_ready=_serving(f"{url}/healthz")),
-                "worker": self.start("peer", worker, environment, is_ready=_saying(" ready.")),
+                "api": self.start("peer", api, environment, is_ready=serving(f"{url}/healthz")),
+                "worker": self.start("peer", worker, environment, is_ready=saying(" ready.")),
             },
         )
 
@@ -401,7 +401,7 @@ class Stage:
         return folder
 
 
-def _serving(url: str) -> Callable[[Program], bool]:
+def serving(url: str) -> Callable[[Program], bool]:
     def is_ready(_program: Program) -> bool:
         try:
             with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - on loopback
@@ -412,7 +412,7 @@ def _serving(url: str) -> Callable[[Program], bool]:
     return is_ready
 
 
-def _saying(words: str) -> Callable[[Program], bool]:
+def saying(words: str) -> Callable[[Program], bool]:
     return lambda program: words in program.output
 
 

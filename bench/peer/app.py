@@ -26,9 +26,9 @@ class Accepted(BaseModel):
 @app.post("/submissions/contact", status_code=202)
 def submit(submission: Submission) -> Accepted:
     submission_id = uuid.uuid4()
-    tasks.send_email.delay(submission.name, submission.email)
+    tasks.send_email.delay(str(submission_id), submission.name, submission.email)
     if submission.consent_sms:
-        tasks.send_sms.delay(submission.name, submission.phone)
+        tasks.send_sms.delay(submission.phone)
     tasks.plan_reminders(submission_id)
     return Accepted(submission_id=submission_id)
 

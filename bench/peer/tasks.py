@@ -1,5 +1,6 @@
 """One task per message, each with a client of its own; reminders wait in the worker."""
 
+import logging
 import os
 import smtplib
 import ssl
@@ -25,7 +26,8 @@ CLINIC = {
     "clinic_name": "Harbor Light Wellness",
     "clinic_phone": "(949) 555-0100",
     "clinic_phone_e164": "+19495550100",
-    "when": "by 5 p.m. on the next day that we are open",
+    "postal_address": "100 Harbor Light Way, Newport Beach, CA 92660",
+    "when": "Wednesday, September 30 by 10:30 AM PDT",
 }
 STAFF_EMAIL, STAFF_PHONE = "frontdesk@example.com", "+19495550111"
 REMINDER_SECONDS = 12 * 3600
@@ -36,7 +38,11 @@ AUTH_TOKEN = os.environ["FOLLOWUP_TWILIO_AUTH_TOKENS"]
 SENDING_NUMBER = os.environ["FOLLOWUP_TWILIO_FROM"]
 TWILIO_URL = os.environ["FOLLOWUP_TWILIO_API_URL"]
 MAIL = urlsplit(os.environ["FOLLOWUP_SMTP_URL"])
-STATUS_URL = "https://www.example.com/webhooks/twilio/status"
+WEBSITE = "https://www.example.com"
+STATUS_URL = f"{WEBSITE}/webhooks/twilio/status"
+
+# At INFO it would write numbers and texts into the log.
+logging.getLogger("twilio.http_client").setLevel(logging.WARNING)
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -47,23 +53,35 @@ kept = threading.local()
 
 
 @app.task
-def send_email(name: str, to: str) -> None:
-    deliver_mail(to, "acknowledgement", {"first_name": name.split()[0]})
+def send_email(submission_id: str, name: str, to: str) -> None:
+    unsubscribe_url = f"{WEBSITE}/unsubscribe/{submission_id}"
+    headers = {
+        "Auto-Submitted": "auto-replied",
+        "List-Unsubscribe": f"<{unsubscribe_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    facts = {"first_name": name.split()[0], "unsubscribe_url": unsubscribe_url}
+    deliver_mail(to, "acknowledgement", facts, headers)
 
 
 @app.task
-def send_sms(name: str, to: str) -> None:
-    deliver_text(to, "acknowledgement", {"first_name": name.split()[0]})
+def send_sms(to: str) -> None:
+    deliver_text(to, "acknowledgement", {})
 
 
 @app.task
 def remind_by_email(submission_id: str) -> None:
-    deliver_mail(STAFF_EMAIL, "reminder", {"reference": submission_id[:4].upper()})
+    headers = {"Auto-Submitted": "auto-generated"}
+    deliver_mail(STAFF_EMAIL, "reminder", reminder_facts(submission_id), headers)
 
 
 @app.task
 def remind_by_sms(submission_id: str) -> None:
-    deliver_text(STAFF_PHONE, "reminder", {"reference": submission_id[:4].upper()})
+    deliver_text(STAFF_PHONE, "reminder", reminder_facts(submission_id))
+
+
+def reminder_facts(submission_id: str) -> dict[str, str]:
+    return {"reference": submission_id[:4].upper(), "link": f"{WEBSITE}/leads/{submission_id}"}
 
 
 def plan_reminders(submission_id: uuid.UUID) -> None:
@@ -82,13 +100,15 @@ def revoke_reminders(submission_id: uuid.UUID) -> None:
     )
 
 
-def deliver_mail(to: str, template: str, facts: dict[str, str]) -> None:
+def deliver_mail(to: str, template: str, facts: dict[str, str], headers: dict[str, str]) -> None:
     mail = EmailMessage()
     mail["From"] = SENDER
     mail["To"] = to
     mail["Subject"] = templates.get_template(f"{template}.subject.txt").render(CLINIC | facts)
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain=parseaddr(SENDER)[1].partition("@")[2])
+    for header, value in headers.items():
+        mail[header] = value
     mail.set_content(templates.get_template(f"{template}.txt").render(CLINIC | facts))
     html = templates.get_template(f"{template}.html").render(CLINIC | facts)
     mail.add_alternative(html, subtype="html")
