@@ -5,11 +5,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, rows, table
 from bench.databases import Databases
+from bench.seed import MILLION, OWED_EACH
 from bench.stage import Stage
 
 #: Rounds of a row unless the command line says otherwise.
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         Databases(Path(folder)) as databases,
     ):
         for name in options.names or rows.NAMES:
-            result = _measure(name, databases, options.rounds)
+            result = _measure(name, databases, options)
             results.append(result)
             print(table.show(result), file=sys.stderr, flush=True)
     heading = table.Heading(datetime.now(UTC), machine.describe(), machine.commit())
@@ -47,6 +49,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="say what rows there are")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each row ({ROUNDS})")
+    parser.add_argument(
+        "--planned",
+        dest="crowd",
+        type=lambda text: replace(MILLION, open=int(text) // OWED_EACH),
+        default=MILLION,
+        help="reminders, where a row is about 1,000,000; fewer to try it",
+    )
     parser.add_argument("--json", action="store_true", help="print data instead of a table")
     parser.add_argument(
         "--write", action="store_true", help="put the table into docs/performance.md"
@@ -59,11 +68,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _measure(name: str, databases: Databases, count: int) -> table.Result:
+def _measure(name: str, databases: Databases, options: argparse.Namespace) -> table.Result:
     module = rows.load(name)
     with (
         tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
-        Stage(Path(folder), databases, rounds=count) as stage,
+        Stage(Path(folder), databases, rounds=options.rounds, crowd=options.crowd) as stage,
     ):
         return table.Result(module.ROW, module.measure(stage))
 

@@ -28,7 +28,7 @@ from typing import Any, Self
 from bench import machine
 from bench.certificates import HOST, make_certificate
 from bench.databases import START_TIMEOUT_SECONDS, DatabaseKind, Databases
-from bench.seed import EMPTY, Crowd
+from bench.seed import EMPTY, MILLION, Crowd
 from followup.config import PREFIX
 from tests.servers import Server, Valkey, find_free_port, stopped
 
@@ -226,11 +226,15 @@ class Worker:
 
 
 class Stage:
-    """`rounds` is how many a row is to measure; `databases` are those of the whole run."""
+    """`rounds` is how many a row is to measure; `databases` are those of the whole run, and
+    `crowd` is who stands in those of the rows that are about a million planned reminders."""
 
-    def __init__(self, directory: Path, databases: Databases, *, rounds: int) -> None:
+    def __init__(
+        self, directory: Path, databases: Databases, *, rounds: int, crowd: Crowd = MILLION
+    ) -> None:
         self.directory = directory
         self.databases = databases
+        self.crowd = crowd
         self.rounds = rounds
         self._stack = ExitStack()
         self._numbers = count(1)
@@ -337,6 +341,29 @@ class Stage:
         command = (sys.executable, "-P", "-m", "followup", *arguments)
         return self.start(arguments[0], command, environment, is_ready=is_ready)
 
+    def start_up(self, data_dir: Path) -> Program:
+        """`followup up` with its own broker, database and sandbox; returns when it is ready."""
+        port, sandbox, mail = (str(find_free_port()) for _ in range(3))
+        environment = {
+            "FOLLOWUP_CLINIC_FILE": str(ROOT / "clinic.toml"),
+            "FOLLOWUP_TEMPLATES_DIR": str(ROOT / "templates"),
+            "FOLLOWUP_DATA_DIR": str(data_dir),
+            "FOLLOWUP_PORT": port,
+            "FOLLOWUP_SANDBOX_PORT": sandbox,
+            "FOLLOWUP_SANDBOX_SMTP_PORT": mail,
+        }
+        ready = serving(f"http://{HOST}:{port}/readyz")
+        return self.start_followup(("up",), environment, is_ready=ready)
+
+    def peers_environment(self, providers: Providers) -> dict[str, str]:
+        """With a broker of its own."""
+        return {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "PEER_BROKER_URL": self.start_broker(),
+            **providers.environment,
+        }
+
     def start_peer(
         self,
         providers: Providers,
@@ -344,15 +371,14 @@ class Stage:
         pool: str = "threads",
         concurrency: int = 32,
         reuses_client: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> Service:
-        """The peer's API (`api`), worker (`worker`) and broker; returns when all are ready."""
+        """The peer's API (`api`), worker (`worker`) and broker; returns when all are ready.
+        `environment`: that of `peers_environment`, when there is one already."""
         port = find_free_port()
         environment = {
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            "PEER_BROKER_URL": self.start_broker(),
+            **(environment or self.peers_environment(providers)),
             "PEER_REUSES_CLIENT": "1" if reuses_client else "",
-            **providers.environment,
         }
         url = f"http://{HOST}:{port}"
         python = (sys.executable, "-m")
