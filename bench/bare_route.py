@@ -8,6 +8,7 @@ import threading
 import uuid
 from contextlib import AbstractContextManager, nullcontext
 
+from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy import Engine, text
@@ -17,6 +18,8 @@ from followup.store.db import make_engine
 
 TABLE = "CREATE TABLE IF NOT EXISTS bare (id CHAR(32) PRIMARY KEY, body TEXT NOT NULL)"
 INSERT = text("INSERT INTO bare (id, body) VALUES (:id, :body)")
+#: Nothing here is encrypted; without a key there is no engine of ours.
+KEY = Fernet.generate_key().decode()
 #: As many threads as the framework has.
 POOL = 20
 
@@ -30,7 +33,7 @@ class Submission(BaseModel):
 
 
 def _open() -> Engine:
-    engine = make_engine(os.environ["BARE_DATABASE_URL"], Keyring([]), pool_size=POOL)
+    engine = make_engine(os.environ["BARE_DATABASE_URL"], Keyring([KEY]), pool_size=POOL)
     with engine.begin() as connection:
         connection.execute(text(TABLE))
     return engine

@@ -257,6 +257,10 @@ class _Dialect:
             return f":now + ({seconds}) * 1000000"
         return f"CAST(:now AS timestamptz) + ({seconds}) * interval '1 second'"
 
+    @property
+    def day(self) -> str:
+        return "86400000000" if self.name == "sqlite" else "interval '1 day'"
+
     def json(self, value: str) -> str:
         return f"'{value}'" if self.name == "sqlite" else f"'{value}'::json"
 
@@ -295,6 +299,7 @@ def _statements(dialect: str, *, is_open: bool) -> Iterator[str]:
     due_in = f"{FIRST_DUE_AFTER.total_seconds():.0f} + (n * 7919 + k * 7200)"
     due_in += f" % {SPREAD.total_seconds():.0f}"
     due_at = one.instant(due_in if is_open else f"-({ago})")
+    expires_at = f"{due_at} + {one.day}"
     sent_at = "NULL" if is_open else one.instant(f"-({ago})")
     own_hash = f"CASE channel WHEN 'email' THEN {email_hash} ELSE {phone_hash} END"
     recipient_hash = f"COALESCE(digest, {own_hash})"
@@ -305,7 +310,7 @@ def _statements(dialect: str, *, is_open: bool) -> Iterator[str]:
             failures, asked, attempted_at, sent_at, provider_id, subject, body, wording)
         {people}, {_OWED} SELECT {one.id(3, f"n * {OWED_EACH} + k")}, {lead_id}, 0, step, 1,
             audience, channel, 'reminder', recipient, {recipient_hash}, recipient_name,
-            '{"planned" if is_open else "delivered"}', {wrote_at}, {due_at}, {due_at}, 0, 0,
+            '{"planned" if is_open else "delivered"}', {wrote_at}, {due_at}, {expires_at}, 0, 0,
             {sent_at}, {sent_at}, {message}
         FROM people CROSS JOIN owed"""
     if not is_open:
