@@ -40,7 +40,7 @@ def test_a_crowd_is_owed_and_was_sent_and_nothing_of_it_is_due(desk: Desk) -> No
         ]
         by_status = select(Delivery.status, func.count()).group_by(Delivery.status)
         assert people == [8, 8]
-        assert {one: number for one, number in session.execute(by_status)} == {
+        assert dict(session.execute(by_status).all()) == {
             Status.planned: 20,
             Status.delivered: 12,
         }
