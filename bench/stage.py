@@ -156,7 +156,8 @@ class Providers:
         self.program = program
         self._ports = json.loads(program.output)
         self._bundle = bundle
-        self._lines = socket.create_connection((HOST, self._ports["control"])).makefile("rwb")
+        self._control = socket.create_connection((HOST, self._ports["control"]))
+        self._lines = self._control.makefile("rwb")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -207,6 +208,8 @@ class Providers:
         return self.program.cpu_seconds()
 
     def stop(self) -> None:
+        self._lines.close()
+        self._control.close()
         self.program.stop()
 
     def _ask(self, command: str) -> Any:
@@ -288,7 +291,9 @@ class Stage:
             {"PYTHONPATH": str(ROOT)},
             is_ready=lambda program: program.output.endswith("}\n"),
         )
-        return Providers(program, bundle)
+        providers = Providers(program, bundle)
+        self._stack.callback(providers.stop)
+        return providers
 
     def our_environment(self, database_url: str, providers: Providers) -> dict[str, str]:
         """Every setting of ours, with a broker of its own: for a program started by hand, or for
