@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, rows, table
+from bench.databases import Databases
 from bench.stage import Stage
 
 #: Rounds of a row unless the command line says otherwise.
@@ -21,10 +22,14 @@ def main(arguments: Sequence[str]) -> int:
         print(table.describe_rows([rows.load(name).ROW for name in rows.NAMES]))
         return 0
     results = []
-    for name in options.names or rows.NAMES:
-        result = _measure(name, options.rounds)
-        results.append(result)
-        print(table.show(result), file=sys.stderr, flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
+        Databases(Path(folder)) as databases,
+    ):
+        for name in options.names or rows.NAMES:
+            result = _measure(name, databases, options.rounds)
+            results.append(result)
+            print(table.show(result), file=sys.stderr, flush=True)
     heading = table.Heading(datetime.now(UTC), machine.describe(), machine.commit())
     if options.json:
         print(json.dumps(table.as_data(heading, results), indent=2))
@@ -54,11 +59,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _measure(name: str, count: int) -> table.Result:
+def _measure(name: str, databases: Databases, count: int) -> table.Result:
     module = rows.load(name)
     with (
         tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
-        Stage(Path(folder), rounds=count) as stage,
+        Stage(Path(folder), databases, rounds=count) as stage,
     ):
         return table.Result(module.ROW, module.measure(stage))
 

@@ -6,8 +6,8 @@ ciphertext for all of a kind: a million rows in seconds. What a row is about to 
 adds through the store's own functions, each with addresses of its own.
 """
 
-import hashlib
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,10 +72,12 @@ def fill(engine: Engine, planner: Planner, crowd: Crowd, now: datetime) -> None:
             connection.execute(text("VACUUM (ANALYZE)"))
 
 
-def owe(engine: Engine, planner: Planner, due: Sequence[datetime], now: datetime) -> None:
+def owe(engine: Engine, planner: Planner, due: Sequence[datetime], now: datetime) -> list[str]:
     """One reminder to staff for each of the instants, of a lead of its own: mail and text by turns.
+    Returns the references of the leads, which the messages name.
 
-    Not to patients: a text of theirs would wait for a proper hour."""
+    Not to patients: a text of theirs would wait for a proper hour.
+    """
     leads, deliveries = [], []
     for number, due_at in enumerate(due):
         lead = _lead(planner, number, now - WROTE_BEFORE)
@@ -87,6 +89,7 @@ def owe(engine: Engine, planner: Planner, due: Sequence[datetime], now: datetime
                 # Else rows with other columns empty would be inserted one by one.
                 statement = insert(table).execution_options(render_nulls=True)
                 session.execute(statement, rows[place : place + AT_ONCE])
+    return [str(lead["reference"]) for lead in leads]
 
 
 def _lead(planner: Planner, number: int, wrote_at: datetime) -> dict[str, Any]:
@@ -164,7 +167,6 @@ def _unguarded(engine: Engine) -> Iterator[Connection]:
         if connection.dialect.name == "sqlite":
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
-            driver.create_function("md5", 1, _md5, deterministic=True)
             for pragma in _CARELESS:
                 driver.execute(f"PRAGMA {pragma}")
         else:
@@ -175,10 +177,6 @@ def _unguarded(engine: Engine) -> Iterator[Connection]:
         connection.commit()
         # The pragmas must not outlive this.
         connection.invalidate()
-
-
-def _md5(of: str) -> str:
-    return hashlib.md5(str(of).encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager
@@ -235,8 +233,11 @@ class _Dialect:
         return written if self.name == "sqlite" else f"({written})::uuid"
 
     def digest(self, of: str) -> str:
-        """As long, and as far from any order, as a keyed hash."""
-        return f"md5('{of}{self.group}' || n) || md5('{of}{self.group}and' || n)"
+        """As long as a keyed hash, as unique, and as far from any order."""
+        salt = zlib.crc32(f"{of}{self.group}".encode())
+        # Knuth's multiplicative hash: an odd factor brings no two numbers to the same.
+        scattered = self._digits(f"(n * 2654435761 + {salt}) % 4294967296", 8)
+        return f"replace('--------', '-', {scattered})"
 
     def instant(self, seconds: str) -> str:
         """That many after now."""

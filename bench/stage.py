@@ -17,33 +17,25 @@ import socket
 import sys
 import tomllib
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal, Self
-
-from cryptography.fernet import Fernet
+from typing import Any, Self
 
 from bench import machine
 from bench.certificates import HOST, make_certificate
+from bench.databases import START_TIMEOUT_SECONDS, DatabaseKind, Databases
+from bench.seed import EMPTY, Crowd
 from followup.config import PREFIX
-from followup.store import db
-from followup.store.crypto import Keyring
-from tests.databases import PostgreSQLDatabases, SQLiteDatabases
-from tests.servers import PostgreSQL, Server, Valkey, find_free_port
+from tests.servers import Server, Valkey, find_free_port, stopped
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / "bench" / "peer"
 #: What a cadence of the bench owes: see the file.
 CADENCE = ROOT / "bench" / "clinic" / "contact.toml"
-
-POSTGRESQL_VERSION = "18"
-
-#: A machine with other work takes its time.
-START_TIMEOUT_SECONDS = 120.0
 
 #: Whom `bench.peer` and ours send as.
 ACCOUNT, TOKEN = "ACbench0000000000000000000000000000", "bench-only"
@@ -57,23 +49,6 @@ BYTECODE = {
 
 #: Bundles of authorities that the user has set must not hide ours.
 BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-DatabaseKind = Literal["postgresql", "sqlite"]
-
-
-class DurablePostgreSQL(PostgreSQL):
-    """As an operator runs it: what is committed is on the disk."""
-
-    start_timeout_seconds = START_TIMEOUT_SECONDS
-
-    def _command(self) -> Sequence[str]:
-        return (
-            *(str(self._programs / "postgres"), "-D", str(self._data)),
-            *("-k", str(self._data), "-h", "", "-c", "max_connections=200"),
-        )
-
-    def cpu_seconds(self) -> float:
-        return machine.cpu_seconds(self._process.pid) if self._process else 0.0
 
 
 class Program(Server):
@@ -233,6 +208,12 @@ class Service:
         """Of the programs of these names, or of all."""
         return sum(self.programs[name].pss_bytes() for name in names or self.programs)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It is there and does nothing, while its turn is another's."""
+        with stopped(*machine.tree(*(program.pid for program in self.programs.values()))):
+            yield
+
     def stop(self) -> None:
         for program in reversed(self.programs.values()):
             program.stop()
@@ -248,16 +229,14 @@ class Worker:
 
 
 class Stage:
-    """`rounds` is how many a row is to measure."""
+    """`rounds` is how many a row is to measure; `databases` are those of the whole run."""
 
-    def __init__(self, directory: Path, *, rounds: int) -> None:
+    def __init__(self, directory: Path, databases: Databases, *, rounds: int) -> None:
         self.directory = directory
+        self.databases = databases
         self.rounds = rounds
         self._stack = ExitStack()
         self._numbers = count(1)
-        self._keys = Fernet.generate_key().decode()
-        self._postgresql: DurablePostgreSQL | None = None
-        self._databases: dict[DatabaseKind, PostgreSQLDatabases | SQLiteDatabases] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -265,15 +244,15 @@ class Stage:
     def __exit__(self, *_exception: object) -> None:
         self._stack.close()
 
-    def make_database(self, kind: DatabaseKind) -> str:
-        """The URL of an empty one with our schema. PostgreSQL is started on first use, durable."""
-        if kind not in self._databases:
-            self._databases[kind] = self._open_databases(kind)
-        return self._databases[kind].create(self._folder(kind), with_schema=True)
+    def make_database(self, kind: DatabaseKind, crowd: Crowd = EMPTY) -> str:
+        """The URL of one with our schema and the crowd in it; gone after the row."""
+        url = self.databases.make(kind, crowd)
+        self._stack.callback(self.databases.drop, url)
+        return url
 
     def database_cpu_seconds(self) -> float:
         """Of PostgreSQL, with all its backends; 0 while it was not needed."""
-        return self._postgresql.cpu_seconds() if self._postgresql else 0.0
+        return self.databases.cpu_seconds()
 
     def start_broker(self) -> str:
         """The URL of a Valkey of its own, as `followup up` runs it; each call starts another."""
@@ -308,7 +287,7 @@ class Stage:
             "FOLLOWUP_TEMPLATES_DIR": str(self._make_templates()),
             "FOLLOWUP_DATA_DIR": str(self._folder("data")),
             "FOLLOWUP_SECRET_KEYS": secrets.token_urlsafe(32),
-            "FOLLOWUP_ENCRYPTION_KEYS": self._keys,
+            "FOLLOWUP_ENCRYPTION_KEYS": self.databases.encryption_key,
             "FOLLOWUP_LIMITS": "off",
             # What a program says is what shows that it is ready.
             "PYTHONUNBUFFERED": "1",
@@ -413,24 +392,6 @@ class Stage:
         folder = self.directory / f"{name}-{next(self._numbers)}"
         folder.mkdir()
         return folder
-
-    def _open_databases(self, kind: DatabaseKind) -> PostgreSQLDatabases | SQLiteDatabases:
-        if kind == "sqlite":
-            return SQLiteDatabases(self._folder("template"), self._create_schema)
-        # Its files belong to another account when we are root.
-        self.directory.chmod(0o755)
-        self._postgresql = DurablePostgreSQL(self._folder("postgresql"), POSTGRESQL_VERSION)
-        self._stack.enter_context(self._postgresql)
-        databases = PostgreSQLDatabases(self._postgresql.url, self._create_schema)
-        self._stack.callback(databases.close)
-        return databases
-
-    def _create_schema(self, url: str) -> None:
-        engine = db.make_engine(url, Keyring([self._keys]))
-        try:
-            db.migrate(engine)
-        finally:
-            engine.dispose()
 
     def _make_templates(self) -> Path:
         """Our own wording, with a cadence that sends as many messages as the peer does."""
