@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from bench import load, people
-from bench.stage import DatabaseKind, Providers, Service, Stage, Worker
+from bench.databases import DatabaseKind
+from bench.stage import Providers, Service, Stage, Worker
 
 #: Ours as it is measured unless a row says otherwise: the default pool, with four processes, since
 #: one that waits for a provider leaves its core to another.

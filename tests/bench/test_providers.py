@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.databases import Databases
 from bench.people import email_of, phone_of
 from bench.stage import Providers, Stage
 from followup.transports.base import Outgoing
@@ -16,7 +17,7 @@ from followup.transports.twilio import Account, TwilioTransport
 
 @pytest.fixture
 def providers(tmp_path: Path) -> Iterator[Providers]:
-    with Stage(tmp_path, rounds=1) as stage:
+    with Databases(tmp_path) as databases, Stage(tmp_path, databases, rounds=1) as stage:
         yield stage.start_providers(latency_ms=1, tls=True)
 
 

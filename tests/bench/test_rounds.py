@@ -1,5 +1,7 @@
 """Turns, ratios, and rounds in which the machine did other work."""
 
+from functools import partial
+
 import pytest
 
 from bench import machine
@@ -35,7 +37,7 @@ def test_every_contestant_runs_once_a_round_and_each_begins_in_turn(
         order.append(name)
         return len(order)
 
-    rounds = interleave({name: lambda name=name: turn(name) for name in "abc"}, count=3)
+    rounds = interleave({name: partial(turn, name) for name in "abc"}, count=3)
 
     assert "".join(order) == "abcbcacab"
     assert rounds.of("a") == [1, 6, 8]
