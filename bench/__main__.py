@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         Databases(Path(folder)) as databases,
     ):
         for name in options.names or rows.NAMES:
-            result = _measure(name, databases, options.rounds)
+            result = _measure(name, databases, options)
             results.append(result)
             print(table.show(result), file=sys.stderr, flush=True)
     heading = table.Heading(datetime.now(UTC), machine.describe(), machine.commit())
@@ -51,6 +51,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--write", action="store_true", help="put the table into docs/performance.md"
     )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FOLDER",
+        help="have py-spy write there where ours spends its time, in collapsed stacks",
+    )
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.names) - set(rows.NAMES)):
         parser.error(f"no such row: {', '.join(unknown)}; known: {', '.join(rows.NAMES)}")
@@ -59,11 +65,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _measure(name: str, databases: Databases, count: int) -> table.Result:
+def _measure(name: str, databases: Databases, options: argparse.Namespace) -> table.Result:
     module = rows.load(name)
     with (
         tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
-        Stage(Path(folder), databases, rounds=count) as stage,
+        Stage(Path(folder), databases, rounds=options.rounds, profile=options.profile) as stage,
     ):
         return table.Result(module.ROW, module.measure(stage))
 

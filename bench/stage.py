@@ -229,10 +229,14 @@ class Worker:
 
 
 class Stage:
-    """`rounds` is how many a row is to measure; `databases` are those of the whole run."""
+    """`rounds` is how many a row is to measure; `databases` are those of the whole run;
+    `profile` is a folder for where ours spends its time."""
 
-    def __init__(self, directory: Path, databases: Databases, *, rounds: int) -> None:
+    def __init__(
+        self, directory: Path, databases: Databases, *, rounds: int, profile: Path | None = None
+    ) -> None:
         self.directory = directory
+        self._profile = profile
         self.databases = databases
         self.rounds = rounds
         self._stack = ExitStack()
@@ -340,7 +344,21 @@ class Stage:
     ) -> Program:
         """One of our commands, such as `up`."""
         command = (sys.executable, "-P", "-m", "followup", *arguments)
-        return self.start(arguments[0], command, environment, is_ready=is_ready)
+        program = self.start(arguments[0], command, environment, is_ready=is_ready)
+        if self._profile is not None:
+            self._watch(program, self._profile)
+        return program
+
+    def _watch(self, program: Program, folder: Path) -> None:
+        """py-spy looks at it and its children a hundred times a second, until the stage ends."""
+        py_spy = Path(sys.executable).with_name("py-spy")
+        if not py_spy.exists():
+            raise SystemExit("--profile: py-spy is missing; run `python3 dev.py setup`")
+        folder.mkdir(parents=True, exist_ok=True)
+        output = folder.resolve() / f"{program.directory.name}.txt"
+        command = [str(py_spy), "record", "--subprocesses", "--nonblocking", "--format=raw"]
+        command += [f"--pid={program.pid}", f"--output={output}"]
+        self.start("py-spy", command, {}, is_ready=saying("Sampling")).stop_signal = signal.SIGINT
 
     def start_peer(
         self,
