@@ -5,11 +5,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, rows, table
 from bench.databases import Databases
+from bench.seed import MILLION, OWED_EACH
 from bench.stage import Stage
 
 #: Rounds of a row unless the command line says otherwise.
@@ -47,6 +49,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="say what rows there are")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each row ({ROUNDS})")
+    parser.add_argument(
+        "--planned",
+        dest="crowd",
+        type=lambda text: replace(MILLION, open=int(text) // OWED_EACH),
+        default=MILLION,
+        help="reminders, where a row is about 1,000,000; fewer to try it",
+    )
     parser.add_argument("--json", action="store_true", help="print data instead of a table")
     parser.add_argument(
         "--write", action="store_true", help="put the table into docs/performance.md"
@@ -69,7 +78,13 @@ def _measure(name: str, databases: Databases, options: argparse.Namespace) -> ta
     module = rows.load(name)
     with (
         tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
-        Stage(Path(folder), databases, rounds=options.rounds, profile=options.profile) as stage,
+        Stage(
+            Path(folder),
+            databases,
+            rounds=options.rounds,
+            crowd=options.crowd,
+            profile=options.profile,
+        ) as stage,
     ):
         return table.Result(module.ROW, module.measure(stage))
 

@@ -16,7 +16,7 @@ from bench import machine, seed
 from bench.seed import EMPTY, Crowd
 from followup.clinic import Clinic, read_clinic
 from followup.services.planning import Planner
-from followup.store import db
+from followup.store import counts, db
 from followup.store.crypto import Keyring
 from tests.databases import PostgreSQLDatabases, SQLiteDatabases
 from tests.servers import PostgreSQL
@@ -78,6 +78,16 @@ class Databases:
         """A reminder to staff for each of the instants; returns the references of their leads."""
         with self.opened(url) as engine:
             return seed.owe(engine, self._planner(), due, datetime.now(UTC))
+
+    def make_due(self, url: str) -> None:
+        """What the crowd is still to remind staff of."""
+        with self.opened(url) as engine:
+            seed.make_due(engine, datetime.now(UTC))
+
+    def count_due(self, url: str) -> int:
+        """How many of all lanes are due."""
+        with self.opened(url) as engine, db.reading(engine) as session:
+            return sum(counts.count_due(session, datetime.now(UTC)).values())
 
     @contextmanager
     def opened(self, url: str) -> Iterator[Engine]:

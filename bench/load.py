@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bench.people import contact_of
+from bench.people import address_of, contact_of
 
 #: A request that is not answered for that long ends the measurement.
 PATIENCE_SECONDS = 60
@@ -94,7 +94,8 @@ def _request(host: str, number: int) -> bytes:
     body = json.dumps(contact_of(number)).encode()
     return (
         f"POST /submissions/contact HTTP/1.1\r\nHost: {host}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        f"Content-Type: application/json\r\nX-Forwarded-For: {address_of(number)}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
         + body
     )
 

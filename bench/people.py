@@ -25,6 +25,11 @@ def phone_of(number: int) -> str:
     return f"+1{AREA_CODES[code]}55501{line:02}"
 
 
+def address_of(number: int) -> str:
+    """The visitor's, as a proxy tells it; of the network for benchmarks (RFC 2544)."""
+    return f"198.18.{number // 256 % 256}.{number % 256}"
+
+
 def contact_of(number: int) -> dict[str, Any]:
     """A contact submission, as the website posts it."""
     return {

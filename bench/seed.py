@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, text
+from sqlalchemy import Connection, Engine, insert, text, update
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import Status
@@ -46,9 +46,9 @@ class Crowd:
     """How many people are in the tables."""
 
     #: Who waits for a call; each is owed `OWED_EACH` reminders.
-    open: int = 250_000
+    open: int
     #: Who was called; each was sent as many, with a decision for each.
-    closed: int = 50_000
+    closed: int
 
     @property
     def planned(self) -> int:
@@ -56,6 +56,7 @@ class Crowd:
 
 
 EMPTY = Crowd(open=0, closed=0)
+MILLION = Crowd(open=250_000, closed=50_000)
 
 
 def fill(engine: Engine, planner: Planner, crowd: Crowd, now: datetime) -> None:
@@ -90,6 +91,17 @@ def owe(engine: Engine, planner: Planner, due: Sequence[datetime], now: datetime
                 statement = insert(table).execution_options(render_nulls=True)
                 session.execute(statement, rows[place : place + AT_ONCE])
     return [str(lead["reference"]) for lead in leads]
+
+
+def make_due(engine: Engine, now: datetime) -> int:
+    """Have all reminders of the bulk to staff, who are two to a lead, be due. Returns how many."""
+    with transaction(engine) as session:
+        statement = (
+            update(Delivery)
+            .where(Delivery.status == Status.planned, Delivery.audience == Audience.staff)
+            .values(due_at=now, expires_at=now + timedelta(days=1))
+        )
+        return session.execute(statement).rowcount  # type: ignore[attr-defined, no-any-return]
 
 
 def _lead(planner: Planner, number: int, wrote_at: datetime) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from sqlalchemy import Engine, select
 from bench.databases import DatabaseKind
 from bench.figures import Line, Row, percentile
 from bench.rounds import interleave
-from bench.seed import Crowd
 from bench.stage import Stage
 from followup.domain.lead import LeadStatus
 from followup.services import working
@@ -34,7 +33,7 @@ def measure(stage: Stage) -> Sequence[Line]:
     with ExitStack() as stack:
         contestants = {}
         for kind in KINDS:
-            url = stage.make_database(kind, Crowd())
+            url = stage.make_database(kind, stage.crowd)
             engine = stack.enter_context(stage.databases.opened(url))
             leads = _shuffled(engine)
             _mark(engine, leads)

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from bench.asking import Providers
 from bench.figures import Line, Row
+from bench.programs import ROOT, saying
 from bench.rounds import interleave
-from bench.stage import ROOT, Providers, Stage, Worker, saying
+from bench.stage import Stage, Worker
 
 ROW = Row(
     "share",

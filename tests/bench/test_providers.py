@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.asking import Providers
 from bench.databases import Databases
 from bench.people import email_of, phone_of
-from bench.stage import Providers, Stage
+from bench.stage import Stage
 from followup.transports.base import Outgoing
 from followup.transports.smtp import Server, SmtpTransport
 from followup.transports.twilio import Account, TwilioTransport
