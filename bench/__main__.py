@@ -60,6 +60,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--write", action="store_true", help="put the table into docs/performance.md"
     )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FOLDER",
+        help="have py-spy write there where ours spends its time, in collapsed stacks",
+    )
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.names) - set(rows.NAMES)):
         parser.error(f"no such row: {', '.join(unknown)}; known: {', '.join(rows.NAMES)}")
@@ -72,7 +78,13 @@ def _measure(name: str, databases: Databases, options: argparse.Namespace) -> ta
     module = rows.load(name)
     with (
         tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
-        Stage(Path(folder), databases, rounds=options.rounds, crowd=options.crowd) as stage,
+        Stage(
+            Path(folder),
+            databases,
+            rounds=options.rounds,
+            crowd=options.crowd,
+            profile=options.profile,
+        ) as stage,
     ):
         return table.Result(module.ROW, module.measure(stage))
 

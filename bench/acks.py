@@ -11,9 +11,11 @@ from functools import partial
 from itertools import count, islice
 
 from bench import load, people
+from bench.asking import Providers
 from bench.figures import percentile
+from bench.programs import Service
 from bench.rounds import Rounds, interleave
-from bench.stage import Providers, Service, Stage, Worker
+from bench.stage import Stage, Worker
 
 #: A machine that does much else takes its time; a message that was lost never comes.
 PATIENCE_SECONDS = 180

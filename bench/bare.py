@@ -3,15 +3,14 @@
 It has the service's own transport, connections and number of threads.
 """
 
-import os
 import sys
 import uuid
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from bench import people
-from followup.bootstrap import Service, make_transports, open_service
-from followup.config import PREFIX, Settings
+from followup.bootstrap import make_transports, open_service
+from followup.config import read_settings
 from followup.domain.cadence import Channel
 from followup.services.sending import BATCH
 from followup.transports.base import Outgoing
@@ -20,18 +19,8 @@ from followup.transports.base import Outgoing
 TEXT = "Harbor Light Wellness: Lead K7Q4 has waited 2 hours. http://127.0.0.1:8000/act/" + "x" * 90
 
 
-def open_ours(environment: Mapping[str, str]) -> Service:
-    """The service with the settings of `Stage.our_environment`, in this process."""
-    values = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(PREFIX)
-    }
-    return open_service(Settings.model_validate(values))
-
-
 def main(count: int) -> None:
-    transport = make_transports(open_ours(os.environ))[Channel.sms]
+    transport = make_transports(open_service(read_settings(Path(".env"))))[Channel.sms]
     print("ready", flush=True)
     messages = (
         Outgoing(delivery_id=uuid.uuid4(), to=people.phone_of(number), text=TEXT)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from bench import load, people
+from bench.asking import Providers
 from bench.databases import DatabaseKind
-from bench.stage import Providers, Service, Stage, Worker
+from bench.programs import Service
+from bench.stage import Stage, Worker
 
 #: Ours as it is measured unless a row says otherwise: the default pool, with four processes, since
 #: one that waits for a provider leaves its core to another.

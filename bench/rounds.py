@@ -3,9 +3,9 @@
 Ratios are of figures of the same round, because a machine is not the same from minute to minute.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Generic, TypeVar
 
 from bench import machine
@@ -48,7 +48,8 @@ class Rounds(Generic[T]):
         noisy = [one.other_work for one in self.rounds if not one.is_quiet]
         if not noisy:
             return ""
-        return f"other work took up to {max(noisy):.1f} cores in {len(noisy)} rounds"
+        worst, of = max(noisy), len(self.rounds)
+        return f"other work took up to {worst:.1f} cores in {len(noisy)} of {of} rounds"
 
 
 def interleave(
@@ -71,7 +72,7 @@ def interleave(
 
 
 def _run(contestants: Mapping[str, Callable[[], T]]) -> Round[T]:
-    began, busy, ours = time.monotonic(), machine.busy_seconds(), machine.our_cpu_seconds()
+    began, busy, ours = monotonic(), machine.busy_seconds(), machine.our_cpu_seconds()
     results = {name: measure() for name, measure in contestants.items()}
     others = machine.busy_seconds() - busy - (machine.our_cpu_seconds() - ours)
-    return Round(results, other_work=max(0.0, others / (time.monotonic() - began)))
+    return Round(results, other_work=max(0.0, others / (monotonic() - began)))

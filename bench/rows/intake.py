@@ -6,11 +6,13 @@ from functools import partial
 from itertools import count, islice
 
 from bench import load
+from bench.asking import Providers
 from bench.certificates import HOST
 from bench.databases import DatabaseKind
 from bench.figures import Line, Row, percentile
+from bench.programs import ROOT, serving
 from bench.rounds import interleave
-from bench.stage import ROOT, Providers, Stage, serving
+from bench.stage import Stage
 from tests.servers import find_free_port
 
 ROW = Row(

@@ -5,9 +5,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from bench.asking import Acceptance
 from bench.contest import OURS
 from bench.figures import Line, Row, percentile
-from bench.stage import Acceptance, Stage
+from bench.stage import Stage
 
 ROW = Row(
     "lateness",

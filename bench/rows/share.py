@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench import seed
-from bench.bare import open_ours
+from bench.asking import Providers
 from bench.figures import Line, Row
+from bench.programs import ROOT, saying
 from bench.rounds import interleave
-from bench.stage import ROOT, Providers, Stage, Worker, saying
-from followup.bootstrap import Service
+from bench.stage import Stage, Worker
 
 ROW = Row(
     "share",
@@ -30,7 +29,7 @@ def measure(stage: Stage) -> Sequence[Line]:
     environment = stage.our_environment(url, providers)
     worker = Worker(queues="reminder", pool="prefork", concurrency=1)
     stage.start_ours(url, providers, api=False, workers=(worker,), environment=environment)
-    ours = partial(_remind, open_ours(environment), providers)
+    ours = partial(_remind, stage, url, providers)
     bare = partial(_send_bare, stage, environment, providers)
     rounds = interleave({"ours": ours, "bare": bare}, count=stage.rounds)
     share = [100 * one for one in rounds.ratios("ours", "bare", float)]
@@ -41,11 +40,10 @@ def measure(stage: Stage) -> Sequence[Line]:
     ]
 
 
-def _remind(service: Service, providers: Providers) -> float:
+def _remind(stage: Stage, url: str, providers: Providers) -> float:
     """Texts a second, of reminders that all fall due at once."""
     providers.forget()
-    now = datetime.now(UTC)
-    seed.owe(service.engine, service.planner, list(_due(now)), now)
+    stage.databases.owe(url, list(_due(datetime.now(UTC))))
     return _rate(providers)
 
 

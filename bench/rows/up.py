@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Line, Row
-from bench.stage import Program, Stage
+from bench.programs import Program
+from bench.stage import Stage
 
 ROW = Row(
     "up",
