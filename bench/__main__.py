@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -90,6 +91,8 @@ def _measure(name: str, databases: Databases, options: argparse.Namespace) -> ta
 
 
 if __name__ == "__main__":
+    # What was started ends then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
