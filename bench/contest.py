@@ -20,8 +20,8 @@ OURS = Worker(pool="prefork", concurrency=4)
 #: Each is acknowledged by mail and by text.
 MESSAGES = 2
 
-#: Before anything is measured: every thread of ours and every client of the peer's is connected.
-WARM_UP = 64
+#: Submissions before anything is measured: what keeps its connections has opened them all.
+WARM_UP, WARM_UP_UNCONNECTED = 256, 32
 
 
 #: A machine that does much else takes its time; a message that was lost never comes.
@@ -84,7 +84,7 @@ def bring_ours(
 ) -> Contestant:
     """Ours, warm, on a database of its own."""
     service = stage.start_ours(stage.make_database(kind), providers, workers=workers or (OURS,))
-    return _warm(Contestant(service, providers, stage.database_cpu_seconds, count()))
+    return _warm(Contestant(service, providers, stage.database_cpu_seconds, count()), WARM_UP)
 
 
 def bring_peer(
@@ -99,11 +99,12 @@ def bring_peer(
     service = stage.start_peer(
         providers, pool=pool, concurrency=concurrency, reuses_client=reuses_client
     )
-    return _warm(Contestant(service, providers, lambda: 0.0, count()))
+    warm_up = WARM_UP if reuses_client else WARM_UP_UNCONNECTED
+    return _warm(Contestant(service, providers, lambda: 0.0, count()), warm_up)
 
 
-def _warm(contestant: Contestant) -> Contestant:
-    contestant.burst(WARM_UP)
+def _warm(contestant: Contestant, size: int) -> Contestant:
+    contestant.burst(size)
     return contestant
 
 
