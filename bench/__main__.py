@@ -5,13 +5,16 @@ import json
 import signal
 import sys
 import tempfile
+import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, rows, table
-from bench.databases import Databases
+from bench.databases import Databases, postgresql_version
+from bench.figures import Line
 from bench.seed import MILLION, OWED_EACH
 from bench.stage import Stage
 
@@ -33,7 +36,8 @@ def main(arguments: Sequence[str]) -> int:
             result = _measure(name, databases, options)
             results.append(result)
             print(table.show(result), file=sys.stderr, flush=True)
-    heading = table.Heading(datetime.now(UTC), machine.describe(), machine.commit())
+    where = f"{machine.describe()}, {postgresql_version()}"
+    heading = table.Heading(datetime.now(UTC), where, machine.commit())
     if options.json:
         print(json.dumps(table.as_data(heading, results), indent=2))
     else:
@@ -76,18 +80,26 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _measure(name: str, databases: Databases, options: argparse.Namespace) -> table.Result:
-    module = rows.load(name)
-    with (
-        tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
-        Stage(
-            Path(folder),
-            databases,
-            rounds=options.rounds,
-            crowd=options.crowd,
-            profile=options.profile,
-        ) as stage,
-    ):
-        return table.Result(module.ROW, module.measure(stage))
+    """A row that fails leaves the others their turn."""
+    module, began = rows.load(name), time.monotonic()
+    lines: Sequence[Line] = ()
+    problem = ""
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="followup-bench-") as folder,
+            Stage(
+                Path(folder),
+                databases,
+                rounds=options.rounds,
+                crowd=options.crowd,
+                profile=options.profile,
+            ) as stage,
+        ):
+            lines = module.measure(stage)
+    except Exception as error:
+        traceback.print_exc()
+        problem = f"failed: {type(error).__name__}"
+    return table.Result(module.ROW, lines, time.monotonic() - began, problem)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Databases of one run: one durable PostgreSQL, and files of SQLite. What has a crowd in it is
 filled once, and copied for each contestant."""
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from followup.services.planning import Planner
 from followup.store import counts, db
 from followup.store.crypto import Keyring
 from tests.databases import PostgreSQLDatabases, SQLiteDatabases
-from tests.servers import PostgreSQL
+from tests.servers import PostgreSQL, find_postgresql
 
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRESQL_VERSION = "18"
@@ -142,3 +143,10 @@ class Databases:
 @cache
 def _clinic() -> Clinic:
     return read_clinic(ROOT / "clinic.toml")
+
+
+def postgresql_version() -> str:
+    """Such as `PostgreSQL 18.4`."""
+    server = find_postgresql(POSTGRESQL_VERSION) / "postgres"
+    done = subprocess.run((server, "--version"), capture_output=True, text=True, check=True)
+    return done.stdout.strip().replace("postgres (PostgreSQL)", "PostgreSQL")

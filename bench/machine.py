@@ -82,7 +82,8 @@ def describe() -> str:
             cpu[1] if cpu else platform.machine(),
             f"{os.cpu_count()} cores",
             f"{int(memory[1]) / 1024**2:.0f} GB" if memory else "memory unknown",
-            f"{platform.system()} {platform.release()}",
+            platform.freedesktop_os_release().get("PRETTY_NAME", platform.system()),
+            f"kernel {platform.release()}",
             f"Python {platform.python_version()}",
         )
     )

@@ -170,13 +170,21 @@ class Stage:
         return program
 
     def _watch(self, program: Program, folder: Path) -> None:
-        """py-spy looks at it and its children a hundred times a second, until the stage ends."""
+        """py-spy looks who holds the interpreter, a hundred times a second until the stage ends:
+        a thread that waits for the database is no cost."""
         py_spy = Path(sys.executable).with_name("py-spy")
         if not py_spy.exists():
             raise SystemExit("--profile: py-spy is missing; run `python3 dev.py setup`")
         folder.mkdir(parents=True, exist_ok=True)
         output = folder.resolve() / f"{program.directory.name}.txt"
-        command = [str(py_spy), "record", "--subprocesses", "--nonblocking", "--format=raw"]
+        command = [
+            str(py_spy),
+            "record",
+            "--subprocesses",
+            "--nonblocking",
+            "--gil",
+            "--format=raw",
+        ]
         command += [f"--pid={program.pid}", f"--output={output}"]
         self.start("py-spy", command, {}, is_ready=saying("Sampling")).stop_signal = signal.SIGINT
 

@@ -22,10 +22,13 @@ class Heading:
 class Result:
     row: Row
     lines: Sequence[Line]
+    seconds: float = 0.0
+    #: Why there are no lines.
+    problem: str = ""
 
     @property
     def is_reached(self) -> bool:
-        return all(line.is_reached is not False for line in self.lines)
+        return not self.problem and all(line.is_reached is not False for line in self.lines)
 
 
 def describe_rows(rows: Sequence[Row]) -> str:
@@ -46,7 +49,8 @@ def render(heading: Heading, results: Sequence[Result]) -> str:
 
 def show(result: Result) -> str:
     """One row's lines, as soon as they are there."""
-    return "\n".join((f"{result.row.name}: {result.row.title}", *_cells(result)))
+    heading = f"{result.row.name}, {result.seconds:.0f} s: {result.row.title}"
+    return "\n".join((heading, *_cells(result)))
 
 
 def as_data(heading: Heading, results: Sequence[Result]) -> dict[str, Any]:
@@ -59,6 +63,8 @@ def as_data(heading: Heading, results: Sequence[Result]) -> dict[str, Any]:
             {
                 "name": result.row.name,
                 "title": result.row.title,
+                "seconds": result.seconds,
+                "problem": result.problem,
                 "lines": [
                     {
                         "what": line.what,
@@ -90,6 +96,7 @@ def write(path: Path, heading: Heading, results: Sequence[Result]) -> None:
 
 
 def _cells(result: Result) -> Iterator[str]:
+    yield f"| **{result.row.title}** | | {result.problem} | {'**no**' if result.problem else ''} |"
     for line in result.lines:
         low, high = line.spread
         unit = f" {line.unit}" if line.unit else ""

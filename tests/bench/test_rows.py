@@ -35,6 +35,15 @@ def test_the_goal_stands_beside_the_figure_and_a_missed_one_stands_out() -> None
     assert not RESULT.is_reached
 
 
+def test_a_row_that_failed_is_in_the_table_and_reaches_nothing() -> None:
+    result = table.Result(RESULT.row, (), problem="failed: TimeoutError")
+
+    text = table.render(HEADING, [result])
+
+    assert "| **submissions a second** | | failed: TimeoutError | **no** |" in text
+    assert not result.is_reached
+
+
 def test_only_the_table_of_the_page_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(f"Before.\n{table.BEGINS}\nold\n{table.ENDS}\nAfter.\n", encoding="utf-8")
