@@ -46,7 +46,11 @@ class SQLiteDatabases:
 class PostgreSQLDatabases:
     """Databases of one server, made by an account that may create databases."""
 
-    def __init__(self, url: str, create_schema: Callable[[str], None]) -> None:
+    def __init__(
+        self, url: str, create_schema: Callable[[str], None], *, strategy: str = "wal_log"
+    ) -> None:
+        """`strategy`: copying through the log is the faster way for a template as small as ours."""
+        self._strategy = strategy
         self._url = make_url(url).set(drivername="postgresql")
         self._admin = psycopg.connect(self._render(self._url.database or ""), autocommit=True)
         self._create_schema = create_schema
@@ -71,9 +75,8 @@ class PostgreSQLDatabases:
 
     def _copy(self, template: str) -> str:
         name = f"followup_test_{uuid4().hex}"
-        # Copying through the log is the faster way for a template as small as ours.
-        command = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log").format(
-            sql.Identifier(name), sql.Identifier(template)
+        command = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(
+            sql.Identifier(name), sql.Identifier(template), sql.Identifier(self._strategy)
         )
         self._admin.execute(command)
         return name
