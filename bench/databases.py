@@ -19,6 +19,7 @@ from followup.clinic import Clinic, read_clinic
 from followup.services.planning import Planner
 from followup.store import counts, db
 from followup.store.crypto import Keyring
+from followup.store.migrating import migrate
 from tests.databases import PostgreSQLDatabases, SQLiteDatabases
 from tests.servers import PostgreSQL, find_postgresql
 
@@ -130,7 +131,7 @@ class Databases:
 
     def _fill(self, crowd: Crowd, url: str) -> None:
         with self.opened(url) as engine:
-            db.migrate(engine)
+            migrate(engine)
             if crowd != EMPTY:
                 seed.fill(engine, self._planner(), crowd, datetime.now(UTC))
 

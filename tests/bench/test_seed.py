@@ -10,7 +10,7 @@ from bench.seed import Crowd
 from followup.domain.cadence import Lane
 from followup.domain.delivery import Status
 from followup.services.sending import BATCH
-from followup.store import deliveries
+from followup.store import claims
 from followup.store.db import make_engine, reading
 from followup.store.models import Base, Decision, Delivery, Lead, Submission
 from tests.schema import KEYRING
@@ -46,7 +46,7 @@ def test_a_crowd_is_owed_and_was_sent_and_nothing_of_it_is_due(desk: Desk) -> No
         }
         assert session.scalar(select(func.count()).select_from(Decision)) == 12
         soon = desk.now + seed.FIRST_DUE_AFTER - timedelta(seconds=1)
-        assert not any(deliveries.due_channels(session, lane, soon) for lane in Lane)
+        assert not any(claims.look(session, lane, soon)[0] for lane in Lane)
 
 
 def test_reminders_of_a_crowd_are_sent_when_they_are_made_due(desk: Desk) -> None:
