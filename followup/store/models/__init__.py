@@ -20,6 +20,7 @@ from followup.store.models.leads import (
     Person,
     Reply,
     RiskMatch,
+    SignIn,
     Submission,
     Suppression,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Reply",
     "RiskMatch",
     "SendCount",
+    "SignIn",
     "Submission",
     "Suppression",
     "Task",
