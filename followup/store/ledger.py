@@ -1,17 +1,17 @@
 """Rows of `decisions` and `actions`: why each message was sent or not, and what staff did."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from followup.domain.audit import Door
 from followup.domain.delivery import Reason, Status
 from followup.store import entries
-from followup.store.models import Action, Decision
+from followup.store.models import Action, Decision, Lead, Reply, RiskMatch, Submission
 
 
 def add_decision(
@@ -75,6 +75,28 @@ def add_action(
 def list_actions(session: Session, lead_id: uuid.UUID) -> Sequence[Action]:
     statement = select(Action).where(Action.lead_id == lead_id).order_by(Action.id)
     return session.scalars(statement).all()
+
+
+def list_last_actions(
+    session: Session, lead_ids: Collection[uuid.UUID], verb: str
+) -> dict[uuid.UUID, Action]:
+    """The newest of that verb of each lead that has one."""
+    newest = (
+        select(func.max(Action.id))
+        .where(Action.lead_id.in_(lead_ids), Action.verb == verb)
+        .group_by(Action.lead_id)
+    )
+    found = session.scalars(select(Action).where(Action.id.in_(newest)))
+    return {action.lead_id: action for action in found}
+
+
+def newest_ids(session: Session) -> tuple[uuid.UUID | None, ...]:
+    """Changes whenever something did that staff's pages show: a lead, a submission, an act, a
+    reply, a danger that was found."""
+    return tuple(
+        session.scalars(select(model.id).order_by(model.id.desc()).limit(1)).first()
+        for model in (Lead, Submission, Action, Reply, RiskMatch)
+    )
 
 
 def find_last_action(session: Session, lead_id: uuid.UUID, verb: str) -> Action | None:

@@ -30,7 +30,7 @@ from followup.web.edge import Edge
 from followup.web.embedding import Embedding
 from followup.web.problems import add_handlers
 from followup.web.proxies import Proxies
-from followup.web.staff import account, entrance
+from followup.web.staff import account, board, entrance, live
 from followup.web.staff.shell import GUARDS
 
 
@@ -64,6 +64,7 @@ def create_app(
     )
     app.state.service = service
     app.state.bell = bell
+    app.state.watch = live.Watch()
     app.state.mail_memory = mail_webhooks.Memory()
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
@@ -77,6 +78,8 @@ def create_app(
         measuring,
         reference,
         entrance,
+        board,
+        live,
         account,
     ):
         app.include_router(module.router)

@@ -70,7 +70,8 @@ def _problem_page(request: Request, problem: Problem) -> Response:
 def safe_next(asked: str | None) -> str:
     """A page of ours to go to; never another site's (CWE-601)."""
     parts = urlsplit(asked or "")
-    is_ours = not parts.scheme and not parts.netloc and parts.path.startswith(f"{HOME}/")
+    is_staffs = parts.path == HOME or parts.path.startswith(f"{HOME}/")
+    is_ours = not parts.scheme and not parts.netloc and is_staffs
     return asked if asked and is_ours and "\\" not in asked else HOME
 
 
@@ -97,8 +98,9 @@ def _find(request: Request, service: Service, *, acts: bool) -> SignedIn:
 
 
 def who_reads(request: Request, service: TheService) -> SignedIn:
-    """Whoever of the staff asks for a page; to the sign-in otherwise, and Problem 403."""
-    return _find(request, service, acts=True)
+    """Whoever of the staff asks for a page; to the sign-in otherwise, and Problem 403. A page that
+    renews itself (`X-Live`) keeps nobody signed in."""
+    return _find(request, service, acts="x-live" not in request.headers)
 
 
 def who_watches(request: Request, service: TheService) -> SignedIn:
