@@ -20,7 +20,15 @@ from pydantic import (
     ValidationError,
 )
 
-from followup.clinic_limits import Alarms, Caps, Embedding, Limits, Retention, origin_of
+from followup.clinic_limits import (
+    Alarms,
+    Caps,
+    Embedding,
+    Limits,
+    Retention,
+    SigningIn,
+    origin_of,
+)
 from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
 from followup.domain.plain import plain_words
@@ -206,6 +214,7 @@ class Clinic(Table):
     alarms: Alarms = Alarms()
     retention: Retention = Retention()
     limits: Limits = Limits()
+    signing_in: SigningIn = SigningIn()
     embedding: Embedding = Embedding()
     risk: Risk = Risk()
 

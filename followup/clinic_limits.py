@@ -119,6 +119,20 @@ class Limits(Table):
         )
 
 
+class SigningIn(Table):
+    """How long a browser stays signed in to the staff's pages. 45 CFR 164.312(a)(2)(iii) asks for
+    an end after idleness; how soon is the clinic's own judgement."""
+
+    #: Since something was last done.
+    idle: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=12))] = timedelta(
+        minutes=15
+    )
+    #: Since the password was given.
+    longest: Annotated[Duration, Field(ge=timedelta(minutes=5), le=timedelta(days=7))] = timedelta(
+        hours=12
+    )
+
+
 class Embedding(Table):
     """Whose pages may show our forms in a frame, and post to us from a browser."""
 

@@ -6,7 +6,8 @@ FollowupError
 ├── Conflict                     the answer is no: somebody or something was first
 │   ├── AlreadyContacted
 │   └── KeyReused
-├── TooMany                      from one address, in so short a time
+├── TooMany                      from one address, or to one account, in so short a time
+├── Denied                       not who they say they are
 ├── Misconfigured                a setting, the clinic's file, a cadence or a template
 ├── Unfit                        a message that says what may not be said
 └── TransportError               what a provider, or the way to it, did with one message
@@ -68,11 +69,16 @@ class KeyReused(Conflict):
 
 
 class TooMany(FollowupError):
-    """So many came from one address that no more are taken until `retry_after` has passed."""
+    """So many came, from one address or to one account, that no more are taken until `retry_after`
+    has passed."""
 
-    def __init__(self, retry_after: timedelta) -> None:
-        super().__init__("too many submissions from this address; try again later")
+    def __init__(self, retry_after: timedelta, what: str = "submissions from this address") -> None:
+        super().__init__(f"too many {what}; try again later")
         self.retry_after = retry_after
+
+
+class Denied(FollowupError):
+    """Name, password and code are not somebody's; which of them was wrong is never told."""
 
 
 class Misconfigured(FollowupError):

@@ -19,6 +19,8 @@ class Door(StrEnum):
     """Where somebody came in who saw or changed something."""
 
     api = "api"
+    #: The staff's pages, signed in.
+    page = "page"
     #: A signed link, as in an alert to staff or at the foot of a mail.
     link = "link"
     command_line = "command line"

@@ -52,16 +52,35 @@ def _day_in_words(local: datetime, today: datetime, language: str) -> str:
     return f"{weekday}, {month} {local.day}"
 
 
-def duration_in_words(duration: timedelta) -> str:
+_UNITS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "en": (("minute", "minutes"), ("hour", "hours"), ("day", "days")),
+    "es": (("minuto", "minutos"), ("hora", "horas"), ("día", "días")),
+}
+_MOMENT: Mapping[str, str] = {"en": "less than a minute", "es": "menos de un minuto"}
+
+
+def duration_in_words(duration: timedelta, language: str = "en") -> str:
     """How long somebody has waited, for staff: `15 minutes`, `2 hours`, `3 days`."""
     minutes = max(int(duration.total_seconds()) // 60, 0)
     if minutes < 1:
-        return "less than a minute"
+        return _MOMENT[language]
     if minutes < 120:
-        return f"{minutes} minute{'s' if minutes != 1 else ''}"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} hours"
-    return f"{minutes // (24 * 60)} days"
+        count, unit = minutes, 0
+    elif minutes < 48 * 60:
+        count, unit = minutes // 60, 1
+    else:
+        count, unit = minutes // (24 * 60), 2
+    return f"{count} {_UNITS[language][unit][count != 1]}"
+
+
+def time_in_words(at: datetime, now: datetime, zone: ZoneInfo, language: str) -> str:
+    """An instant as staff of the site read it: `today 4:30 PM`, `Monday, November 23 9:05 AM`."""
+    local, today = at.astimezone(zone), now.astimezone(zone)
+    half = "AM" if local.hour < 12 else "PM"
+    day = _day_in_words(local, today, language)
+    if (today.date() - local.date()).days == 1:
+        day = {"en": "yesterday", "es": "ayer"}[language]
+    return f"{day} {local.hour % 12 or 12}:{local.minute:02} {half}"
 
 
 def iso(at: datetime | None) -> str | None:

@@ -137,6 +137,34 @@ def snooze(
     return lead
 
 
+def assign(
+    session: Session,
+    lead_id: uuid.UUID,
+    *,
+    to: str | None,
+    expected: str | None,
+    by: str,
+    now: datetime,
+    door: Door = Door.service,
+) -> Lead:
+    """Somebody takes the lead, gives it to a colleague, or (None) back.
+
+    `expected` is who had it when the caller looked, so that two never take one lead unknowingly.
+    Raises Conflict naming who has it, and for a lead that no longer waits.
+    """
+    swapped = leads.assign(session, lead_id, to=to, expected=expected)
+    lead = leads.get_lead(session, lead_id, lock=True)
+    if not swapped:
+        if lead.status not in WAITING:
+            raise Conflict(f"the lead is {lead.status}")
+        if lead.assigned_to != to:
+            raise Conflict(f"{lead.assigned_to or 'nobody'} has it now")
+        return lead
+    verb, facts = ("assigned", {"to": to}) if to else ("given back", {"from": expected})
+    ledger.add_action(session, lead_id=lead_id, verb=verb, by=by, at=now, door=door, facts=facts)
+    return lead
+
+
 def reopen(
     session: Session,
     planner: Planner,

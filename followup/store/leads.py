@@ -3,10 +3,11 @@
 import random
 import uuid
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, or_, select, update
+from sqlalchemy import Select, and_, case, func, literal, or_, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 
 from followup.domain.lead import WAITING, LeadStatus, Priority, is_urgent, new_reference
@@ -162,6 +163,73 @@ def list_open(session: Session) -> Sequence[Lead]:
     """Everybody who waits: the urgent, then the longest past the promise, first."""
     statement = select(Lead).where(_IS_OPEN).order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
     return session.scalars(statement).all()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which leads somebody wants to see; None: whichever."""
+
+    site: str | None = None
+    kind: Kind | None = None
+    assigned_to: str | None = None
+
+
+def list_waiting(
+    session: Session,
+    now: datetime,
+    wanted: Wanted,
+    *,
+    overdue: bool = False,
+    after: uuid.UUID | None = None,
+    limit: int = 50,
+) -> Sequence[Lead]:
+    """Open leads: the urgent, then the longest past the promise, first; `after` is the last one of
+    the page before."""
+    statement = _wanted(select(Lead).where(Lead.status == LeadStatus.open), wanted)
+    if overdue:
+        statement = statement.where(_is_late(now))
+    last = session.get(Lead, after) if after is not None else None
+    if last is not None:
+        urgency = literal(int(is_urgent(last.priority, last.status)))
+        place = tuple_(Lead.promised_at, Lead.id) > tuple_(
+            literal(last.promised_at, Lead.promised_at.type), literal(last.id, Lead.id.type)
+        )
+        statement = statement.where(or_(urgency > _URGENCY, and_(urgency == _URGENCY, place)))
+    ordered = statement.order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
+    return session.scalars(ordered.limit(limit)).all()
+
+
+def list_done(
+    session: Session, wanted: Wanted, *, after: uuid.UUID | None = None, limit: int = 50
+) -> Sequence[Lead]:
+    """Contacted and closed leads, the newest first."""
+    done = Lead.status.in_((LeadStatus.contacted, LeadStatus.closed))
+    statement = _wanted(select(Lead).where(done), wanted)
+    if after is not None:
+        statement = statement.where(Lead.id < after)
+    return session.scalars(statement.order_by(Lead.id.desc()).limit(limit)).all()
+
+
+def _wanted(statement: Select[Lead], wanted: Wanted) -> Select[Lead]:
+    if wanted.site is not None:
+        statement = statement.where(Lead.site == wanted.site)
+    if wanted.kind is not None:
+        statement = statement.where(Lead.kind == wanted.kind)
+    if wanted.assigned_to is not None:
+        statement = statement.where(Lead.assigned_to == wanted.assigned_to)
+    return statement
+
+
+def assign(session: Session, lead_id: uuid.UUID, *, to: str | None, expected: str | None) -> bool:
+    """Compare and swap: False when the lead no longer waits, or `expected` has it no longer."""
+    has_it = Lead.assigned_to == expected if expected else Lead.assigned_to.is_(None)
+    statement = (
+        update(Lead)
+        .where(Lead.id == lead_id, Lead.status.in_(WAITING), has_it)
+        .values(assigned_to=to)
+        .execution_options(synchronize_session=False)
+    )
+    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
 def claim_held(session: Session, held_for: Suspicion | None, limit: int) -> Sequence[Lead]:

@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from followup.domain.audit import Door
 from followup.domain.delivery import Reason, Status
 from followup.store import entries
 from followup.store.history import AnyDecision
-from followup.store.models import Action, Decision
+from followup.store.models import Action, Decision, Lead, Reply, RiskMatch, Submission
 
 _DECISIONS = cast(Table, Decision.__table__)
 
@@ -93,6 +93,28 @@ def add_action(
 def list_actions(session: Session, lead_id: uuid.UUID) -> Sequence[Action]:
     statement = select(Action).where(Action.lead_id == lead_id).order_by(Action.id)
     return session.scalars(statement).all()
+
+
+def list_last_actions(
+    session: Session, lead_ids: Collection[uuid.UUID], verb: str
+) -> dict[uuid.UUID, Action]:
+    """The newest of that verb of each lead that has one."""
+    newest = (
+        select(func.max(Action.id))
+        .where(Action.lead_id.in_(lead_ids), Action.verb == verb)
+        .group_by(Action.lead_id)
+    )
+    found = session.scalars(select(Action).where(Action.id.in_(newest)))
+    return {action.lead_id: action for action in found}
+
+
+def newest_ids(session: Session) -> tuple[uuid.UUID | None, ...]:
+    """Changes whenever something did that staff's pages show: a lead, a submission, an act, a
+    reply, a danger that was found."""
+    return tuple(
+        session.scalars(select(model.id).order_by(model.id.desc()).limit(1)).first()
+        for model in (Lead, Submission, Action, Reply, RiskMatch)
+    )
 
 
 def find_last_action(session: Session, lead_id: uuid.UUID, verb: str) -> Action | None:

@@ -1,10 +1,11 @@
 """Rows of `staff`: who may act, and by which token."""
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from followup.store.models import Person
@@ -42,3 +43,14 @@ def list_people(session: Session, *, active: bool = False) -> Sequence[Person]:
 def disable(person: Person, now: datetime) -> None:
     """Their token stops working with the commit; their name stays on what they did."""
     person.disabled_at = person.disabled_at or now
+
+
+def get_person(session: Session, person_id: uuid.UUID) -> Person:
+    return session.get_one(Person, person_id, populate_existing=True)
+
+
+def use_totp_step(session: Session, person_id: uuid.UUID, step: int) -> bool:
+    """False when a code of that period, or of a later one, was used before."""
+    is_unused = or_(Person.totp_step.is_(None), Person.totp_step < step)
+    statement = update(Person).where(Person.id == person_id, is_unused).values(totp_step=step)
+    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]

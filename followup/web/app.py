@@ -24,11 +24,14 @@ from followup.web import (
     reference,
     webhooks,
 )
-from followup.web.deps import TheService
+from followup.web.access import check_access
+from followup.web.deps import TheService, current_person
 from followup.web.edge import Edge
 from followup.web.embedding import Embedding
 from followup.web.problems import add_handlers
 from followup.web.proxies import Proxies
+from followup.web.staff import account, board, entrance, live
+from followup.web.staff.shell import GUARDS
 
 
 def create_app(
@@ -61,6 +64,7 @@ def create_app(
     )
     app.state.service = service
     app.state.bell = bell
+    app.state.watch = live.Watch()
     app.state.mail_memory = mail_webhooks.Memory()
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
@@ -73,6 +77,10 @@ def create_app(
         pages,
         measuring,
         reference,
+        entrance,
+        board,
+        live,
+        account,
     ):
         app.include_router(module.router)
     # The last that is added is the first that a request meets.
@@ -80,6 +88,7 @@ def create_app(
     app.add_middleware(Edge, has_tls=service.settings.public_url.startswith("https:"))
     app.add_middleware(Proxies, trusted=lambda: app.state.service.settings.trusted_proxies)
     _add_health(app)
+    check_access(app, current_person, *GUARDS)
     return app
 
 

@@ -17,6 +17,7 @@ from followup.errors import Fault
 from followup.services import staffing
 from followup.store.db import reading
 from followup.store.models import Person
+from followup.web.access import demand
 from followup.web.problems import Problem
 
 #: More pairs than any form of ours has; a body of "&&&&" must not cost more than it weighs.
@@ -152,12 +153,13 @@ def current_person(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Person:
-    """Whoever of the staff is calling; Problem 401 otherwise."""
+    """Whoever of the staff is calling; Problem 401 otherwise, and 403 for another role's route."""
     token = credentials.credentials if credentials else ""
     with reading(_service_of(request).engine) as session:
         person = staffing.find_by_token(session, token) if token else None
     if person is None:
         raise Problem(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+    demand(request, person)
     return person
 
 

@@ -1,4 +1,5 @@
-"""Renders a page of ours, which takes nothing from elsewhere and runs nothing."""
+"""Renders a page of ours, which takes nothing from elsewhere. What a visitor sees runs nothing;
+staff's pages may run a script that stands in the page itself, to show what is new."""
 
 import base64
 import re
@@ -11,8 +12,8 @@ from fastapi.responses import HTMLResponse
 from followup.bootstrap import Service
 from followup.templates import clinic_facts
 
-#: No font, image or frame from anywhere else, and no script; the stylesheet stands in the page, and
-#: is let in by its hash, so that a style that got into the page by itself is not.
+#: No font, image or frame from anywhere else; stylesheet and script stand in the page, and are let
+#: in by their hash, so that one that got into the page by itself is not.
 _POLICY: Mapping[str, str] = {
     "default-src": "'none'",
     "img-src": "'self' data:",
@@ -23,32 +24,38 @@ _POLICY: Mapping[str, str] = {
 TURNSTILE = "https://challenges.cloudflare.com"
 
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def render_page(
     service: Service,
-    name: str,
+    template: str,
     *,
     language: str,
     status: int = 200,
     site_id: str | None = None,
     framed: bool = False,
     captcha: bool = False,
+    scripted: bool = False,
     headers: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> HTMLResponse:
-    """The page `templates/pages/NAME` in the given language.
+    """The page `templates/pages/TEMPLATE` in the given language.
 
     `framed` says that the clinic's own websites may show it in a frame: nobody may frame staff's.
+    `scripted` lets the page's own script run, and ask us what is new.
     """
     clinic = service.clinic
     public = clinic_facts(clinic, clinic.site(site_id)) | {"language": language}
-    html = service.pages.get_template(name).render({**public, **facts})
+    html = service.pages.get_template(template).render({**public, **facts})
     policy = {
         **_POLICY,
         "style-src": " ".join(map(_hash, _STYLE.findall(html))) or "'none'",
         "frame-ancestors": " ".join(("'self'", *clinic.origins)) if framed else "'none'",
     }
+    if scripted:
+        sources = " ".join(map(_hash, _SCRIPT.findall(html))) or "'none'"
+        policy |= {"script-src": sources, "connect-src": "'self'"}
     if captcha:
         policy |= {"script-src": TURNSTILE, "frame-src": TURNSTILE}
     said = "; ".join(f"{name} {sources}" for name, sources in policy.items())
@@ -59,6 +66,6 @@ def render_page(
     )
 
 
-def _hash(style: str) -> str:
+def _hash(content: str) -> str:
     """As a policy names what stands in the page (w3.org/TR/CSP3, §2.3.1)."""
-    return f"'sha256-{base64.b64encode(sha256(style.encode()).digest()).decode()}'"
+    return f"'sha256-{base64.b64encode(sha256(content.encode()).digest()).decode()}'"

@@ -35,7 +35,7 @@ def _read_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
 def _http(_read_service: Service) -> Iterator[TestClient]:
     """One application for all tests, because it describes its routes when it is first called."""
     app = create_app(_read_service, Bell(lambda _lane: None))
-    with TestClient(app, follow_redirects=False) as http:
+    with TestClient(app, base_url="https://testserver", follow_redirects=False) as http:
         yield http
 
 

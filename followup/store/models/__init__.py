@@ -22,6 +22,7 @@ from followup.store.models.leads import (
     Person,
     Reply,
     RiskMatch,
+    SignIn,
     Submission,
     Suppression,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "RiskMatch",
     "SendCount",
     "SenderRate",
+    "SignIn",
     "Submission",
     "Suppression",
     "Task",

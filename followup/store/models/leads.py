@@ -303,7 +303,7 @@ class RiskMatch(Base):
 
 
 class Person(Base):
-    """Somebody of the staff. The token is kept as a hash."""
+    """Somebody of the staff. Token and password are kept as hashes."""
 
     __tablename__ = "staff"
 
@@ -316,3 +316,24 @@ class Person(Base):
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    #: Argon2's own text, with its salt and costs; None until a password is chosen.
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    #: Of the person's authenticator app (RFC 6238); None: no codes are asked for.
+    totp_secret: Mapped[str | None] = mapped_column(EncryptedText)
+    #: The last period whose code was used: a code that somebody watched opens nothing again.
+    totp_step: Mapped[int | None] = mapped_column(Integer)
+
+
+class SignIn(Base):
+    """A browser in which somebody of the staff signed in. Times are real ones, as of leases."""
+
+    __tablename__ = "sign_ins"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    person_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("staff.id"), index=True)
+    #: Of what the cookie holds.
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    begun_at: Mapped[datetime]
+    #: When something was last done in it; an open page that only watches does nothing.
+    seen_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

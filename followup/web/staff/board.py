@@ -1,0 +1,337 @@
+"""The board: whom to call now, and why; and what is done with a lead in one move."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.orm import Session
+
+from followup.bootstrap import Service
+from followup.clinic import readable_phone
+from followup.domain.audit import Door
+from followup.domain.lead import Outcome
+from followup.domain.spoken import duration_in_words, time_in_words
+from followup.domain.submission import Kind
+from followup.errors import AlreadyContacted, Conflict
+from followup.services import auditing, overseeing, searching, working
+from followup.services.overseeing import Row
+from followup.services.signing_in import SignedIn
+from followup.store import leads
+from followup.store.db import reading, transaction
+from followup.store.leads import Wanted
+from followup.store.models import Lead
+from followup.web.deps import Fields, TheForm, TheService
+from followup.web.problems import Problem
+from followup.web.staff.shell import Actor, PageRoute, Reader, safe_next, staff_page, text_of
+
+router = APIRouter(
+    prefix="/staff",
+    route_class=PageRoute,
+    default_response_class=HTMLResponse,
+    include_in_schema=False,
+)
+
+#: What the button offers; staff who need another instant say so on the lead's page.
+SNOOZES: Mapping[str, timedelta] = {
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "1d": timedelta(days=1),
+    "3d": timedelta(days=3),
+}
+
+
+class Filters(BaseModel):
+    """Of the board, all of them in its address, so that each view can be bookmarked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: str | None = None
+    kind: Kind | None = None
+    mine: Literal["yes"] | None = None
+    overdue: Literal["yes"] | None = None
+    done: Literal["yes"] | None = None
+    after: uuid.UUID | None = None
+    #: The lead that was just marked here, which may be taken back.
+    marked: uuid.UUID | None = None
+
+
+@router.get("")
+def show_board(
+    service: TheService, reader: Reader, filters: Annotated[Filters, Query()]
+) -> Response:
+    now = service.now()
+    wanted = Wanted(
+        site=filters.site,
+        kind=filters.kind,
+        assigned_to=reader.person.name if filters.mine else None,
+    )
+    with reading(service.engine) as session:
+        board = overseeing.list_board(
+            session,
+            now,
+            wanted,
+            overdue=filters.overdue is not None,
+            done=filters.done is not None,
+            after=filters.after,
+        )
+        waiting, overdue = leads.count_waiting(session, now)
+        marked = _just_marked(session, filters, reader)
+        rows = [_shown(service, row) for row in board.rows]
+    _note_seen(service, reader, "listed", [row.lead for row in board.rows])
+    return staff_page(
+        service,
+        "board.html",
+        reader,
+        scripted=True,
+        rows=rows,
+        waiting=waiting,
+        overdue=overdue,
+        marked=marked,
+        filters=_filter_links(service, filters),
+        next_page=_address(filters, after=board.next_after) if board.next_after else None,
+        here_again=_address(filters, marked=None),
+        snoozes=list(SNOOZES),
+        query=None,
+    )
+
+
+@router.post("/search")
+def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
+    """Posted, because what is looked for is a name or an address, and has no place in a URL."""
+    query = text_of(fields, "q")
+    now = service.now()
+    with reading(service.engine) as session:
+        found = searching.search(session, service.planner, query) if query else []
+        rows = [_shown(service, row) for row in overseeing.rows_of(session, found, now)]
+    _note_seen(service, actor, "searched", found)
+    return staff_page(
+        service,
+        "board.html",
+        actor,
+        rows=rows,
+        waiting=None,
+        overdue=None,
+        marked=None,
+        filters=[],
+        next_page=None,
+        here_again="/staff",
+        snoozes=list(SNOOZES),
+        query=query,
+    )
+
+
+def _just_marked(session: Session, filters: Filters, reader: SignedIn) -> Lead | None:
+    lead = leads.find_lead(session, filters.marked) if filters.marked else None
+    is_own = lead is not None and lead.contacted_by == reader.person.name
+    return lead if is_own else None
+
+
+def _note_seen(service: Service, signed_in: SignedIn, verb: str, shown: Sequence[Lead]) -> None:
+    """Before it is shown: what cannot be noted is not shown either."""
+    auditing.note(
+        service.engine,
+        service.now(),
+        verb,
+        by=signed_in.person.name,
+        door=Door.page,
+        facts={"leads": [lead.reference for lead in shown]},
+    )
+
+
+def _shown(service: Service, row: Row) -> dict[str, Any]:
+    """A row in the words of the page."""
+    lead, now = row.lead, service.now()
+    clinic, language = service.clinic, service.clinic.default_language
+    site = clinic.site(lead.site)
+
+    def at(instant: Any) -> str:
+        return time_in_words(instant, now, site.zone, language) if instant else ""
+
+    attempt = row.last_attempt
+    return {
+        "lead": lead,
+        "urgency": row.urgency.value,
+        "site": site.name,
+        "waited": duration_in_words(row.waited, language),
+        "past": duration_in_words(abs(row.past), language),
+        "promised_at": at(lead.promised_at),
+        "rests_until": at(lead.snoozed_until),
+        "contacted_at": at(lead.contacted_at),
+        "attempt": {"by": attempt.by, "at": at(attempt.at)} if attempt else None,
+        "phone": readable_phone(lead.phone) if lead.phone else None,
+    }
+
+
+def _filter_links(service: Service, filters: Filters) -> list[dict[str, Any]]:
+    """Groups of links, each to this view with one thing changed."""
+    sites = [(site.id, site.name) for site in service.clinic.sites]
+    return [
+        *([{"name": "site", "links": _links(filters, "site", sites)}] if len(sites) > 1 else []),
+        {"name": "kind", "links": _links(filters, "kind", [(kind.value, "") for kind in Kind])},
+        *(
+            {"name": name, "links": _links(filters, name, [("yes", "")])}
+            for name in ("mine", "overdue", "done")
+        ),
+    ]
+
+
+def _links(filters: Filters, name: str, choices: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Followed once, a link chooses; followed again, it no longer does."""
+    chosen = getattr(filters, name)
+    return [
+        {
+            "value": value,
+            "words": words,
+            "is_chosen": chosen == value,
+            "path": _address(
+                filters, **{name: None if chosen == value else value}, after=None, marked=None
+            ),
+        }
+        for value, words in choices
+    ]
+
+
+def _address(filters: Filters, **changes: Any) -> str:
+    values = {**filters.model_dump(mode="json"), **changes}
+    query = urlencode({name: str(value) for name, value in values.items() if value is not None})
+    return f"/staff?{query}" if query else "/staff"
+
+
+@router.post("/leads/{lead_id}/contacted")
+def mark_contacted(
+    service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm
+) -> Response:
+    outcome = _outcome(fields)
+    note = text_of(fields, "note", 2000) or None
+
+    def act(session: Session) -> None:
+        working.mark_contacted(
+            session,
+            lead_id,
+            by=actor.person.name,
+            now=service.now(),
+            door=Door.page,
+            outcome=outcome,
+            note=note,
+        )
+
+    return _do(service, actor, lead_id, fields, act, marked=True)
+
+
+@router.post("/leads/{lead_id}/attempts")
+def record_attempt(
+    service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm
+) -> Response:
+    note = text_of(fields, "note", 2000) or None
+
+    def act(session: Session) -> None:
+        working.record_attempt(
+            session,
+            service.planner,
+            lead_id,
+            by=actor.person.name,
+            now=service.now(),
+            door=Door.page,
+            note=note,
+        )
+
+    return _do(service, actor, lead_id, fields, act)
+
+
+@router.post("/leads/{lead_id}/snooze")
+def snooze(service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm) -> Response:
+    length = SNOOZES.get(text_of(fields, "for"))
+    if length is None:
+        raise Problem(422, f"for: must be one of {', '.join(SNOOZES)}")
+    now = service.now()
+
+    def act(session: Session) -> None:
+        working.snooze(
+            session, lead_id, until=now + length, by=actor.person.name, now=now, door=Door.page
+        )
+
+    return _do(service, actor, lead_id, fields, act)
+
+
+@router.post("/leads/{lead_id}/assign")
+def assign(service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm) -> Response:
+    """`to` is `me` or nobody; `expected` is who had it when the page was made."""
+    to = actor.person.name if text_of(fields, "to") == "me" else None
+    expected = text_of(fields, "expected") or None
+
+    def act(session: Session) -> None:
+        working.assign(
+            session,
+            lead_id,
+            to=to,
+            expected=expected,
+            by=actor.person.name,
+            now=service.now(),
+            door=Door.page,
+        )
+
+    return _do(service, actor, lead_id, fields, act)
+
+
+@router.post("/leads/{lead_id}/reopen")
+def reopen(service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm) -> Response:
+    def act(session: Session) -> None:
+        working.reopen(
+            session,
+            service.planner,
+            lead_id,
+            by=actor.person.name,
+            now=service.now(),
+            door=Door.page,
+        )
+
+    return _do(service, actor, lead_id, fields, act)
+
+
+def _outcome(fields: Fields) -> Outcome:
+    try:
+        return Outcome(text_of(fields, "outcome") or Outcome.reached)
+    except ValueError:
+        raise Problem(422, f"outcome: must be one of {', '.join(Outcome)}") from None
+
+
+def _do(
+    service: Service,
+    actor: SignedIn,
+    lead_id: uuid.UUID,
+    fields: Fields,
+    act: Callable[[Session], None],
+    *,
+    marked: bool = False,
+) -> Response:
+    """Do it, and go back to where the button was; a page that names who was first otherwise."""
+    back = safe_next(text_of(fields, "next", 2000))
+    try:
+        with transaction(service.engine) as session:
+            act(session)
+    except Conflict as conflict:
+        return _told(service, actor, lead_id, conflict, back)
+    if marked and back.partition("?")[0] == "/staff":
+        back += f"{'&' if '?' in back else '?'}marked={lead_id}"
+    return RedirectResponse(back, status_code=303)
+
+
+def _told(
+    service: Service, actor: SignedIn, lead_id: uuid.UUID, conflict: Conflict, back: str
+) -> Response:
+    with reading(service.engine) as session:
+        lead = leads.get_lead(session, lead_id)
+    site = service.clinic.site(lead.site)
+    by, at = "", ""
+    if isinstance(conflict, AlreadyContacted):
+        language = service.clinic.default_language
+        by = conflict.contacted_by
+        at = time_in_words(conflict.contacted_at, service.now(), site.zone, language)
+    return staff_page(
+        service, "told.html", actor, status=409, lead=lead, by=by, at=at, said=conflict, back=back
+    )
