@@ -20,9 +20,10 @@ def plan(count: int) -> None:
     tasks.plan_reminders(uuid.uuid4())
     template = broker.rpop(QUEUE)
     assert isinstance(template, bytes)
+    broker.delete(QUEUE)
     for begin in range(0, count, AT_ONCE):
         broker.lpush(QUEUE, *_copies(template, min(AT_ONCE, count - begin)))
-    tasks.send_email.delay("Alice Example", "alice@example.com")
+    tasks.send_email.delay(str(uuid.uuid4()), "Alice Example", "alice@example.com")
 
 
 def _copies(template: bytes, count: int) -> Iterator[str]:
