@@ -93,8 +93,8 @@ def _count(session: Session, *attempts: tuple[str, str, int]) -> None:
     now = real_now(session)
     begun_at = window_of(now, WINDOW)
     most = {keyring.hash(f"sign-in {kind}\n{value}"): limit for kind, value, limit in attempts}
-    counted = intake_counts.add(session, [(likeness, begun_at) for likeness in most])
-    if any(counted[likeness] > limit for likeness, limit in most.items()):
+    counted = intake_counts.add(session, {(likeness, begun_at): 1 for likeness in most})
+    if any(counted[likeness, begun_at] > limit for likeness, limit in most.items()):
         raise TooMany(begun_at + WINDOW - now, "attempts to sign in")
 
 

@@ -36,6 +36,7 @@ from followup.store import (
     deliveries,
     intake_counts,
     leads,
+    sign_ins,
     submissions,
 )
 from followup.store.db import reading, real_now, transaction
@@ -45,6 +46,8 @@ from followup.store.models import Lead, Task
 UPKEEP = "upkeep"
 #: Counts of what was sent are kept for that long.
 COUNTS_KEPT = timedelta(days=2)
+#: Longer than any browser stays signed in; the audit trail keeps when it was.
+SIGN_INS_KEPT = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def watch(
             counts.beat(session, UPKEEP, real_now(session))
             counts.forget_sends(session, now - COUNTS_KEPT)
             intake_counts.forget(session, now - guarding.COUNTS_KEPT)
+            sign_ins.forget(session, real_now(session) - SIGN_INS_KEPT)
         for one in _concerns(session, planner, now, caps, rate):
             if one.facts is None:
                 clear_alarm(session, planner, one.kind, one.subject, now)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from followup.web.access import ACCESS
 from tests.web.caller import Caller
 
 #: Whoever comes may call these, and nothing else.
@@ -58,8 +59,14 @@ STAFF = {
     ("GET", "/admin/stats"),
     ("GET", "/admin/submissions/problems"),
 }
-#: Pages about the API itself.
-UNDESCRIBED = {("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")}
+#: Pages of the staff, who are signed in; `test_access.py` has who may use which.
+PAGES = {
+    (method, path)
+    for method, path in (name.split() for name in ACCESS)
+    if path.startswith("/staff")
+}
+#: Pages about the API itself, and pages for people.
+UNDESCRIBED = {("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), *PAGES}
 #: Rules that a schema cannot say: what is an address, one of two, an instant that lies ahead.
 MORE_RULES = {
     "/submissions/contact",
@@ -104,7 +111,7 @@ def leaves(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
 
 
 def test_what_the_public_may_call_is_exactly_this(api: Caller) -> None:
-    assert set(leaves(api.http.app.routes)) == PUBLIC | STAFF  # type: ignore[attr-defined]
+    assert set(leaves(api.http.app.routes)) == PUBLIC | STAFF | PAGES  # type: ignore[attr-defined]
 
 
 def test_the_description_names_every_route_and_who_may_call_it(api: Caller) -> None:
