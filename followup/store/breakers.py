@@ -9,17 +9,18 @@ from followup.domain.cadence import Channel
 from followup.store.db import insert_into
 from followup.store.models import Breaker
 
+_TROUBLED = select(Breaker).where(
+    or_(
+        Breaker.failures > 0,
+        Breaker.paused_at.is_not(None),
+        Breaker.slowed_until.is_not(None),
+    )
+)
+
 
 def list_troubled(session: Session) -> dict[Channel, Breaker]:
     """Channels that failed when last called, paused or not yet, or are slowed."""
-    statement = select(Breaker).where(
-        or_(
-            Breaker.failures > 0,
-            Breaker.paused_at.is_not(None),
-            Breaker.slowed_until.is_not(None),
-        )
-    )
-    return {row.channel: row for row in session.scalars(statement)}
+    return {row.channel: row for row in session.scalars(_TROUBLED)}
 
 
 def list_paused(session: Session) -> dict[Channel, Breaker]:

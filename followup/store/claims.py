@@ -4,11 +4,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
+    ScalarSelect,
     Select,
     Table,
     bindparam,
@@ -82,19 +85,40 @@ def claim_due(
     holds. With `expired` only those whose life is over, or only those that still live; `free` are
     those alone that no cap holds up: alarms, and what has expired.
     """
+    values = {"lane": lane, "channel": channel, "now": now, "most": limit}
+    found = session.execute(_claiming(expired, free), values)
+    return [Due(**row._mapping) for row in found]
+
+
+# Each statement of the hot path is made once: to make one anew costs more than to run it.
+_NOW = bindparam("now", type_=_TABLE.c.due_at.type)
+_CHANNEL = bindparam("channel", type_=_TABLE.c.channel.type)
+
+
+def _of_lane(channel: ColumnElement[Channel]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _TABLE.c.status == said(Status.planned),
+        _TABLE.c.lane == bindparam("lane", type_=_TABLE.c.lane.type),
+        _TABLE.c.channel == channel,
+    )
+
+
+@cache
+def _claiming(expired: bool | None, free: bool) -> Select[Any]:
     statement = (
         select(*_READ)
-        .where(*_of_lane(lane, channel), _TABLE.c.due_at <= now)
+        .where(*_of_lane(_CHANNEL), _TABLE.c.due_at <= _NOW)
         .order_by(_TABLE.c.due_at, _TABLE.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True)
     )
     if expired is not None:
-        is_over = func.coalesce(_TABLE.c.expires_at <= now, False)
+        is_over = func.coalesce(_TABLE.c.expires_at <= _NOW, False)
         statement = statement.where(is_over if expired else ~is_over)
     if free:
-        statement = statement.where(or_(_TABLE.c.alarm_id.is_not(None), _TABLE.c.expires_at <= now))
-    return [Due(**row._mapping) for row in session.execute(statement)]
+        is_free = or_(_TABLE.c.alarm_id.is_not(None), _TABLE.c.expires_at <= _NOW)
+        statement = statement.where(is_free)
+    return statement
 
 
 def lease(
@@ -139,11 +163,14 @@ def put_aside(session: Session, rows: Sequence[Due]) -> None:
     )
 
 
+_THIS = update(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
+
+
 def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Give each row its columns; rows with the same columns go in one statement."""
-    this = update(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
+    connection = session.connection()
     for _, alike in groupby(sorted(rows, key=_names), _names):
-        session.execute(this, list(alike))
+        connection.execute(_THIS, list(alike))
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:
@@ -152,26 +179,26 @@ def _names(row: Mapping[str, Any]) -> list[str]:
 
 def look(session: Session, lane: Lane, now: datetime) -> tuple[frozenset[Channel], datetime | None]:
     """On which channels something of the lane is due, and when the next falls due after now."""
-    first = [_first(lane, channel) for channel in Channel]
-    following = [_first(lane, channel).where(_TABLE.c.due_at > now) for channel in Channel]
-    found = session.execute(select(*(one.scalar_subquery() for one in first + following))).one()
+    found = session.connection().execute(_LOOK, {"lane": lane, "now": now}).one()
     due_at, next_at = found[: len(Channel)], found[len(Channel) :]
     due = (channel for channel, at in zip(Channel, due_at, strict=True) if at and at <= now)
     return frozenset(due), min((at for at in next_at if at), default=None)
 
 
-def _first(lane: Lane, channel: Channel) -> Select[datetime]:
+def _first(channel: Channel, *conditions: ColumnElement[bool]) -> ScalarSelect[datetime]:
     return (
-        select(_TABLE.c.due_at).where(*_of_lane(lane, channel)).order_by(_TABLE.c.due_at).limit(1)
+        select(_TABLE.c.due_at)
+        .where(*_of_lane(said(channel)), *conditions)
+        .order_by(_TABLE.c.due_at)
+        .limit(1)
+        .scalar_subquery()
     )
 
 
-def _of_lane(lane: Lane, channel: Channel) -> tuple[ColumnElement[bool], ...]:
-    return (
-        _TABLE.c.status == said(Status.planned),
-        _TABLE.c.lane == lane,
-        _TABLE.c.channel == channel,
-    )
+_LOOK = select(
+    *(_first(channel) for channel in Channel),
+    *(_first(channel, _TABLE.c.due_at > _NOW) for channel in Channel),
+)
 
 
 def record(
@@ -181,12 +208,18 @@ def record(
 ) -> set[uuid.UUID]:
     """Write the outcomes of deliveries whose claim still holds. Returns which: not those where a
     callback or the rescue was first."""
-    statement = (
-        select(_TABLE.c.id, _TABLE.c.claim)
-        .where(_TABLE.c.id.in_(claims), _TABLE.c.status == Status.sending)
-        .order_by(_TABLE.c.id)
-        .with_for_update()
-    )
-    held = {row_id for row_id, claim in session.execute(statement) if claim == claims[row_id]}
+    found = session.connection().execute(_HELD, {"ids": list(claims)})
+    held = {row_id for row_id, claim in found if claim == claims[row_id]}
     _write(session, [{"row_id": row_id, **values[row_id]} for row_id in sorted(held)])
     return held
+
+
+_HELD = (
+    select(_TABLE.c.id, _TABLE.c.claim)
+    .where(
+        _TABLE.c.id.in_(bindparam("ids", expanding=True, type_=_TABLE.c.id.type)),
+        _TABLE.c.status == said(Status.sending),
+    )
+    .order_by(_TABLE.c.id)
+    .with_for_update()
+)
