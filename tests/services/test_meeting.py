@@ -63,6 +63,8 @@ def test_a_claim_and_a_consumer_that_want_the_same_number_do_not_wait_in_a_ring(
     other = replace(desk.sender, engine=other_engine)
 
     with transaction(desk.engine) as consumer:
+        # SQLite's one writer, before anybody else is.
+        consumer.connection()
         lock_addresses(consumer, [row.recipient_hash])
         with meanwhile(lambda: sending.send_due(other, Lane.ack, lambda: desk.now)) as claim:
             until_blocked(other_engine, claim)
