@@ -12,9 +12,10 @@ import structlog
 
 log = structlog.get_logger()
 
-#: Seconds after a ring in which further ones gather, to be one. A ring makes a worker look for what
-#: came, which costs more than what it finds: under load few rings must do for many submissions.
-REST = 0.02
+#: Seconds after a ring in which further ones gather, to be one: the longer, the more of them came
+#: in the last rest. A ring makes a worker look for what came, which costs more than what it finds:
+#: under load few rings must do for many submissions, and without it nobody waits.
+REST, LONGEST_REST = 0.02, 0.1
 
 
 class Bell:
@@ -23,6 +24,7 @@ class Bell:
     def __init__(self, publish: Callable[[str], None]) -> None:
         self._publish = publish
         self._lanes: set[str] = set()
+        self._rung = 0
         self._wake = threading.Event()
         self._is_over = False
         self._was_heard = True
@@ -40,15 +42,19 @@ class Bell:
     def ring(self, lane: str) -> None:
         """Never waits and never fails."""
         self._lanes.add(lane)
+        self._rung += 1
         self._wake.set()
 
     def _run(self) -> None:
+        rest = REST
         while not self._is_over:
             self._wake.wait()
             self._wake.clear()
+            rung, self._rung = self._rung, 0
             while self._lanes and not self._is_over:
                 self._carry(self._lanes.pop())
-            time.sleep(REST)
+            rest = min(2 * rest, LONGEST_REST) if rung > 1 else max(rest / 2, REST)
+            time.sleep(rest)
 
     def _carry(self, lane: str) -> None:
         try:
