@@ -226,7 +226,8 @@ def test_how_long_what_is_kept_has_defaults_which_the_shipped_file_shows(tmp_pat
 
     assert shown == read_clinic(_with_tables(tmp_path, "")).retention
     assert shown.model_dump() == {
-        "lead_days": 400, "held_days": 90, "evidence_years": 7, "audit_years": 6
+        "history_days": 90, "lead_days": 400, "held_days": 90,
+        "evidence_years": 7, "audit_years": 6,
     }  # fmt: skip
 
 

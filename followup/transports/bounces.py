@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from email import message_from_bytes, message_from_string
 from email.message import Message
 
+from followup.transports.mail import DELIVERY_HEADER
 from followup.transports.mail_events import (
     MailEvent,
     MailHappening,
@@ -18,7 +19,6 @@ from followup.transports.mail_events import (
     find_code,
     of_failure,
 )
-from followup.transports.smtp import DELIVERY_HEADER
 
 #: What a server did, or does, with the mail; `failed` depends on the code.
 ACTIONS: Mapping[str, MailHappening] = {

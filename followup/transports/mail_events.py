@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from followup.transports.smtp import DELIVERY_HEADER, blames_address
+from followup.transports.mail import DELIVERY_HEADER
+from followup.transports.smtp import blames_address
 
 
 class MailHappening(StrEnum):

@@ -1,7 +1,7 @@
 """Faults put into the services on purpose: the chaos tests must find each of them."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from followup.domain import eligibility
 from followup.domain.delivery import Reason, Status
-from followup.services import sending, settling
-from followup.store import deliveries
+from followup.services import settling
+from followup.store import claims, deliveries
 from followup.store.models import Delivery
 
 
@@ -37,7 +37,7 @@ def contacted_is_not_checked(patch: pytest.MonkeyPatch) -> None:
 
 def late_acks_alone(patch: pytest.MonkeyPatch) -> None:
     """A row is taken, sent, and only then written to: who dies between has done nothing."""
-    patch.setattr(sending, "_lease", lambda *_: None)
+    patch.setattr(claims, "lease", lambda *_: None)
     _record_without_fence(patch)
 
 
@@ -53,9 +53,12 @@ def record_without_fence(patch: pytest.MonkeyPatch) -> None:
 
 def _record_without_fence(patch: pytest.MonkeyPatch) -> None:
     def record(
-        session: Session, delivery_id: uuid.UUID, _claim: uuid.UUID, values: dict[str, Any]
-    ) -> bool:
-        session.execute(update(Delivery).where(Delivery.id == delivery_id).values(**values))
-        return True
+        session: Session,
+        _claims: Mapping[uuid.UUID, uuid.UUID],
+        values: Mapping[uuid.UUID, dict[str, Any]],
+    ) -> set[uuid.UUID]:
+        for delivery_id, columns in values.items():
+            session.execute(update(Delivery).where(Delivery.id == delivery_id).values(**columns))
+        return set(values)
 
-    patch.setattr(deliveries, "record", record)
+    patch.setattr(claims, "record", record)

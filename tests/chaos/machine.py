@@ -5,7 +5,7 @@ books at the end, when time has passed and everything has settled.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,7 +28,8 @@ from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
 from followup.errors import Conflict
-from followup.services import bouncing, receiving, sending, settling, watching, working
+from followup.services import bouncing, flowing, receiving, sending, settling, watching, working
+from followup.services.concluding import Claimed
 from followup.store.db import reading, real_now, transaction
 from followup.store.models import Breaker, Delivery, Lead, Submission
 from followup.store.words import SubmissionStatus
@@ -79,24 +79,16 @@ meanwhile: st.SearchStrategy[list[str]] = st.just([]) | st.lists(
 )
 
 
-class OneAfterAnother(ThreadPoolExecutor):
-    """The calls of a batch in their order, so that an example goes the same way again."""
-
-    def __init__(self, run: Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]) -> None:
-        super().__init__(1)
-        self._run = run
-
-    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
-        return iter(self._run(fn, list(*iterables)))
-
-
 class InTurn(ThreadPoolExecutor):
-    """The channels of a lane one after the other, for the same reason; a death ends them all."""
+    """The calls of a claim in their order, so that an example goes the same way again."""
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **named))
-        return future
+    def __init__(self, call: Callable[[Callable[..., None], flowing.Taken, Claimed], None]) -> None:
+        super().__init__(1)
+        self._call = call
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        self._call(fn, *args)
+        return Future()
 
 
 @dataclass
@@ -131,34 +123,47 @@ class Machine(RuleBasedStateMachine):
         self.unconsumed: dict[uuid.UUID, dict[str, str]] = {}
         self.people: dict[uuid.UUID, dict[str, str]] = {}
         self.lease_ran_out = False
+        self._pauses_of: dict[tuple[uuid.UUID, Channel], Pauses] = {}
+        #: What the provider said of addresses in the claim that is under way.
+        self.refusals: list[tuple[uuid.UUID, str]] = []
         self.desk.sender = replace(
             self.desk.sender,
             transports=dict.fromkeys(Channel, self.provider),
-            threads=dict.fromkeys(Lane, OneAfterAnother(self._run_batch)),
+            threads=dict.fromkeys(Lane, InTurn(self._call)),
             monotonic=lambda: self.real,
             caps=clinic().caps,
         )
 
     # What a worker does, and what happens while it stands still.
 
-    def _run_batch(self, call: Callable[[Any], Any], batch: Sequence[Any]) -> list[Any]:
-        ids = [one.delivery_id for one in batch]
-        pauses, self.pauses = self.pauses, Pauses()
-        self.lease_ran_out = False
-        with reading(self.engine) as session:
-            rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
-        self.promises.claimed(rows, self.desk.now)
+    def _call(self, call: Callable[..., None], taken: flowing.Taken, row: Claimed) -> None:
+        """One call of a claim; things happen before the first and after the last of them."""
+        batch, ids = taken.claimed, [one.delivery_id for one in taken.claimed]
+        if row is batch[0]:
+            self._pauses_of[taken.claim, row.channel], self.pauses = self.pauses, Pauses()
+            self.lease_ran_out = False
+            self.refusals.clear()
+            with reading(self.engine) as session:
+                rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
+            self.promises.claimed(rows, self.desk.now)
+            try:
+                self._stand_still(self._pauses_of[taken.claim, row.channel].before, batch)
+            except WorkerLost:
+                # No call of this worker begins any more; each of them tells that.
+                self.provider.is_lost = True
+        call(taken, row)
+        if row is not batch[-1]:
+            return
+        is_lost, self.provider.is_lost = self.provider.is_lost, False
+        pauses = self._pauses_of.pop((taken.claim, row.channel))
         try:
-            self._stand_still(pauses.before, batch)
-            outcomes = [call(one) for one in batch]
-            self._stand_still(pauses.after, batch)
+            if not is_lost:
+                self._stand_still(pauses.after, batch)
         finally:
             self.promises.dropped(ids)
         if not self.lease_ran_out:
-            for delivery_id, outcome in zip(ids, outcomes, strict=True):
-                if why := getattr(outcome, "suppress", None):
-                    self.promises.heard(delivery_id, why)
-        return outcomes
+            for delivery_id, why in self.refusals:
+                self.promises.heard(delivery_id, why)
 
     def _stand_still(self, happenings: Sequence[str], batch: Sequence[Any]) -> None:
         endings, self.provider.endings = self.provider.endings, type(self.provider.endings)()
@@ -195,7 +200,9 @@ class Machine(RuleBasedStateMachine):
     def _begun(self, message: Outgoing) -> None:
         self.promises.begun(message.delivery_id)
 
-    def _took(self, message: Outgoing, _ending: Ending) -> None:
+    def _took(self, message: Outgoing, ending: Ending) -> None:
+        if why := ending.suppresses:
+            self.refusals.append((message.delivery_id, why))
         if self.provider.kept and self.provider.kept[-1].message is message:
             self.promises.took(message.delivery_id, self.desk.now)
 
@@ -501,22 +508,20 @@ def run(
     With `judged` the one that fails is as good as its smallest.
     """
     phases = [Phase.generate, Phase.shrink] if judged is None else [Phase.generate]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sending, "ThreadPoolExecutor", InTurn)
-        run_state_machine_as_test(
-            type("Machine", (Machine,), {"engine": engine, "judged": judged}),
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                # The same examples each time in CI, others each time at length.
-                derandomize=not is_long,
-                database=None,
-                deadline=None,
-                phases=phases,
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+    run_state_machine_as_test(
+        type("Machine", (Machine,), {"engine": engine, "judged": judged}),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            # The same examples each time in CI, others each time at length.
+            derandomize=not is_long,
+            database=None,
+            deadline=None,
+            phases=phases,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 @contextmanager

@@ -33,6 +33,11 @@ class Ending(StrEnum):
     dies_and_taken = "the worker dies after it was taken"
     dies_and_not_taken = "the worker dies before it was taken"
 
+    @property
+    def suppresses(self) -> str | None:
+        """Why the address must not be written to any more."""
+        return {Ending.unreachable: "unreachable", Ending.opted_out: "opted_out"}.get(self)
+
 
 _TAKING = frozenset(
     {
@@ -89,7 +94,12 @@ class Provider:
     #: Lists may fail, too.
     answers_questions: bool = True
 
+    #: Whoever calls has ended before the call began.
+    is_lost: bool = False
+
     def send(self, message: Outgoing) -> str:
+        if self.is_lost:
+            raise WorkerLost
         self.called(message)
         ending = self.endings.popleft() if self.endings else Ending.taken
         provider_id = message.message_id or f"SM{len(self.kept):032}"
@@ -100,6 +110,7 @@ class Provider:
         if ending in _RAISES:
             raise _RAISES[ending]()
         if ending in (Ending.dies_and_taken, Ending.dies_and_not_taken):
+            self.is_lost = True
             raise WorkerLost
         return provider_id
 

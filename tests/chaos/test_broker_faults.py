@@ -74,6 +74,9 @@ def test_a_worker_that_loses_the_broker_with_a_ring_in_hand_goes_on(
         # Of two processes one has something to do, so the worker also waits for more: only then did
         # it end by what it held.
         worker = crew.start_worker(processes=2)
+        # It looks at once at everything when it starts; from here on it has nothing to do.
+        crew.receive(0)
+        eventually(lambda: crew.rings_until_acknowledged(0), within=PATIENCE)
         with stopped(*worker.children()):
             crew.ring("followup.rescue", queue="upkeep")
             eventually(lambda: broker.ask("LLEN followup:upkeep") == ":0")

@@ -41,7 +41,12 @@ TRANSACTIONS = (
 ELSEWHERE = (
     *("erasing.erase", "erasing._remove_person", "erasing._finish", "erasing.finish_erasures"),
     *("erasing._delete_copies", "erasing._delete_copy", "erasing._delete_copy 2"),
-    *("pruning.prune", "rotating._rotate_table", "auditing.note"),
+    *("pruning.prune", "pruning.move_to_history", "rotating._rotate_table", "auditing.note"),
+    # Who is signed in, or says "mine" of a lead, decides nothing about messages.
+    *("signing_in.sign_in", "signing_in.sign_in 2", "signing_in.find_signed_in"),
+    *("signing_in.welcome", "signing_in.welcome 2", "signing_in.sign_out"),
+    *("signing_in.change_password", "signing_in.change_password 2", "signing_in.end_others"),
+    *("signing_in.begin_codes", "signing_in.end_codes", "working.assign"),
 )
 CALLS = ("call", "question")
 PLACES = [f"{name} {{}} commit" for name in TRANSACTIONS] + [f"{name} {{}}" for name in CALLS]
