@@ -302,7 +302,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
 
 _TABLES = (
     *("sites", "escalation", "forms", "text_hours", "caps", "alarms"),
-    *("retention", "limits", "embedding", "risk"),
+    *("retention", "limits", "embedding", "risk", "signing_in"),
 )
 
 

@@ -25,6 +25,9 @@ from followup.web.problems import describe
 router = APIRouter(prefix="/admin", responses=describe(401, 422, 503))
 
 
+FOR_MANAGERS = WITH_BODY | describe(403, _403="Only a manager or an admin may")
+
+
 class HeldBody(Body):
     """Those held for one reason, or all."""
 
@@ -70,7 +73,7 @@ def reject(
         return {"lead": reporting.show_lead(lead, now)}
 
 
-@router.post("/held/release", responses=WITH_BODY, summary="Release all that is held")
+@router.post("/held/release", responses=FOR_MANAGERS, summary="Release all that is held")
 def release_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[str, int]:
     count = reviewing.release_all(
         service.engine,
@@ -83,7 +86,7 @@ def release_all(service: TheService, person: ThePerson, body: HeldBody) -> dict[
     return {"released": count}
 
 
-@router.post("/held/reject", responses=WITH_BODY, summary="Reject all that is held, as spam")
+@router.post("/held/reject", responses=FOR_MANAGERS, summary="Reject all that is held, as spam")
 def reject_all(service: TheService, person: ThePerson, body: RejectedBody) -> dict[str, int]:
     count = reviewing.reject_all(
         service.engine,

@@ -125,12 +125,12 @@ class Caller:
                 sending.send_due(sender, lane, self.clock.now)
         return self.sent.messages[before:]
 
-    def staff(self, name: str = "Dana") -> dict[str, str]:
+    def staff(
+        self, name: str = "Dana", role: staffing.StaffRole = staffing.StaffRole.staff
+    ) -> dict[str, str]:
         """The headers of a new person of the staff."""
         with transaction(self.service.engine) as session:
-            credential = staffing.add_person(
-                session, KEYRING, name=name, role=staffing.StaffRole.staff, now=NOW
-            )
+            credential = staffing.add_person(session, KEYRING, name=name, role=role, now=NOW)
         return {"Authorization": f"Bearer {credential.token}"}
 
     def lead(

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from followup.clinic_limits import Limits
 from followup.domain.cadence import Channel
 from followup.domain.suspicion import Suspicion
+from followup.services.staffing import StaffRole
 from followup.store import submissions
 from followup.store.db import reading
 from followup.store.models import Submission
@@ -261,14 +262,17 @@ def test_staff_reject_a_held_lead(api: Caller, dana: dict[str, str]) -> None:
     assert api.send_due() == []
 
 
-def test_staff_release_or_reject_all_at_once(api: Caller, dana: dict[str, str]) -> None:
+def test_a_manager_releases_or_rejects_all_at_once(api: Caller, dana: dict[str, str]) -> None:
     held_lead(api, dana)
+    manager = api.staff("Max", StaffRole.manager)
     body = {"held_for": "burst"}
 
-    none = api.http.post("/admin/held/release", headers=dana, json=body)
-    rejected = api.http.post("/admin/held/reject", headers=dana, json={})
+    refused = api.http.post("/admin/held/reject", headers=dana, json={})
+    none = api.http.post("/admin/held/release", headers=manager, json=body)
+    rejected = api.http.post("/admin/held/reject", headers=manager, json={})
     stats = api.http.get("/admin/stats", headers=dana).json()
 
+    assert refused.status_code == 403
     assert (none.json(), rejected.json()) == ({"released": 0}, {"rejected": 1})
     assert stats["held"] == 0
 

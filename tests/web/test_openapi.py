@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from followup.services.staffing import StaffRole
 from followup.web.access import ACCESS
 from tests.web.caller import Caller
 
@@ -83,6 +84,12 @@ NOTHING_TO_GET_WRONG = {
     ("GET", "/unsubscribe/{token}"),
     ("POST", "/unsubscribe/{token}"),
 }
+
+
+@pytest.fixture
+def dana(api: Caller) -> dict[str, str]:
+    """Who may use every route."""
+    return api.staff("Dana", StaffRole.admin)
 
 
 @pytest.fixture
