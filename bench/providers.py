@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 HOST = "127.0.0.1"
 
 #: A message is found by its recipient, so its text need not be kept whole.
-KEPT_CHARACTERS = 200
+KEPT_CHARACTERS = 600
 
 SMTP_GREETING = b"220 provider.example.com ESMTP\r\n"
 SMTP_ABILITIES = (

@@ -50,9 +50,18 @@ def _turn(stage: Stage, url: str, providers: Providers) -> list[float]:
         due = [first + timedelta(seconds=n / PER_SECOND) for n in range(PER_SECOND * SECONDS)]
         references = stage.databases.owe(url, due)
         is_ahead = datetime.now(UTC) < first
-        providers.wait_for(len(due), within=PATIENCE_SECONDS)
+        instants = dict(zip(references, due, strict=True))
+        others = 0
+        # Staff may also be told that the service is slow.
+        while True:
+            providers.wait_for(len(due) + others, within=PATIENCE_SECONDS)
+            taken = providers.accepted()
+            theirs = [one for one in taken if _named(one) in instants]
+            if len(theirs) >= len(due):
+                break
+            others = len(taken) - len(theirs)
         if is_ahead:
-            return _lateness(providers.accepted(), dict(zip(references, due, strict=True)))
+            return _lateness(theirs, instants)
         # Planned when they were due already: no fault of the service's.
         ahead *= 2
 
@@ -63,9 +72,13 @@ def _lateness(accepted: Sequence[Acceptance], due: dict[str, datetime]) -> list[
     epoch = time.time() - time.monotonic()
     found = []
     for one in accepted:
-        named = REFERENCE.search(one.text)
-        if named is not None and named[1] in due:
-            found.append(1000 * (epoch + one.at - due[named[1]].timestamp()))
+        found.append(1000 * (epoch + one.at - due[_named(one)].timestamp()))
     if len(found) != len(due):
         raise RuntimeError(f"{len(found)} of {len(due)} acceptances could be told")
     return found
+
+
+def _named(one: Acceptance) -> str:
+    """The reference in a message; nothing in one about the service."""
+    named = REFERENCE.search(one.text)
+    return named[1] if named else ""

@@ -71,8 +71,8 @@ def test_a_worker_that_loses_the_broker_with_a_ring_in_hand_goes_on(
     tmp_path: Path, short_directory: Path
 ) -> None:
     with Valkey(short_directory) as broker, Crew(tmp_path, broker.url) as crew:
-        # One process has something to do, and the four rings of the start may keep four more: so the
-        # worker also waits for more. Only then did it end by what it held.
+        # One process has something to do, and the four rings of the start may keep four more: so
+        # the worker also waits for more. Only then did it end by what it held.
         worker = crew.start_worker(processes=6)
         with stopped(*worker.children()):
             crew.ring("followup.rescue", queue="upkeep")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import segno
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -89,6 +88,9 @@ def _page(
     secret: str | None = None,
     faults: dict[str, str] | None = None,
 ) -> Response:
+    # Its tables take 5 MB, which a process need not hold until somebody asks for a code.
+    import segno
+
     secret = secret or signing_in.new_totp_secret()
     url = signing_in.totp_url(secret, signed_in.person, service.clinic.name)
     facts: dict[str, Any] = {
