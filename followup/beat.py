@@ -1,19 +1,20 @@
 """What runs by the clock. What a ring means is in `tasks.py`, which beat need not import."""
 
 import logging
+import os
 import signal
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 from celery import Celery, signals
+from celery.beat import Service
 from celery.schedules import crontab
 
-from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
+from followup.celery_settings import BEAT_QUEUE, RING_EXPIRES_SECONDS, celery_settings
 from followup.config import ENV_FILE, read_settings
-from followup.domain.cadence import Lane
 from followup.logs import configure_logging
 
-#: Seconds between two rings of a lane.
+#: Seconds between two looks at every lane and at what came in.
 RHYTHM = 1.0
 #: In a demo whose day takes two minutes, a second is twelve minutes: too coarse for a reminder.
 DEMO_RHYTHM = 0.2
@@ -21,22 +22,12 @@ DEMO_RHYTHM = 0.2
 
 def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
     """Everything that runs by the clock. Intervals begin anew with beat; the rows remember."""
-    often = {"schedule": rhythm}
     seldom = {"schedule": 15.0, "options": {"queue": "upkeep", "expires": 15}}
     return {
-        **{
-            f"send what is due in {lane}": {
-                "task": "followup.send_due",
-                "args": (lane.value,),
-                "options": {"queue": lane.value, "expires": RING_EXPIRES_SECONDS},
-                **often,
-            }
-            for lane in Lane
-        },
-        "consume what came in": {
-            "task": "followup.consume",
-            "options": {"queue": "intake", "expires": RING_EXPIRES_SECONDS},
-            **often,
+        "ring where something is due": {
+            "task": "followup.ring_due",
+            "schedule": rhythm,
+            "options": {"queue": BEAT_QUEUE, "expires": RING_EXPIRES_SECONDS},
         },
         "rescue what lost workers held": {"task": "followup.rescue", **seldom},
         "ask about unknown outcomes": {"task": "followup.settle", **seldom},
@@ -89,11 +80,14 @@ app.add_defaults(_configuration)
 
 @signals.beat_init.connect
 def end_between_rings(sender: Any, **_: Any) -> None:
-    """Have beat end after the ring that it is at.
+    """Have `followup beat` end after the ring that it is at.
 
     Celery's own handler closes the connection and raises SystemExit; amid a ring, the closed
     connection's error takes its place and beat goes on for ever.
     """
+
+    if current_thread() is not main_thread():
+        return
 
     def stop(*_: Any) -> None:
         # Not from within the handler, which may have interrupted the logging that this does.
@@ -101,6 +95,23 @@ def end_between_rings(sender: Any, **_: Any) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+
+
+def ring_beside_worker() -> None:
+    """Ring from a thread of this worker, as `followup beat` would, for as long as it lives.
+
+    Should the thread end, which only a fault makes it do, the process is told to end: whoever keeps
+    it alive then starts both anew.
+    """
+    service = Service(app, remote_control=False)
+
+    def ring() -> None:
+        try:
+            service.start()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=ring, name="beat", daemon=True).start()
 
 
 @signals.setup_logging.connect

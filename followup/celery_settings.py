@@ -11,6 +11,10 @@ from followup.domain.cadence import Lane
 #: Queues: one per lane, one for what came in, one for upkeep.
 QUEUES = (*(lane.value for lane in Lane), "intake", "upkeep")
 
+#: Where beat rings each second. Every worker of a lane or of the intake hears it, whatever its own
+#: queues are, so that whoever is idle looks.
+BEAT_QUEUE = "beat"
+
 #: A ring that nobody took for that long is dropped; beat rings again anyway.
 RING_EXPIRES_SECONDS = 5
 
@@ -75,7 +79,7 @@ def celery_settings(settings: Settings, *, rings_only: bool = False) -> dict[str
         "task_create_missing_queues": False,
         "task_default_queue": "upkeep",
         # The routing key is given, because a bare Queue takes the default queue's.
-        "task_queues": [_queue(name, is_redis) for name in QUEUES],
+        "task_queues": [_queue(name, is_redis) for name in (*QUEUES, BEAT_QUEUE)],
         # In memory: no file to corrupt or to find read-only.
         "beat_scheduler": "celery.beat:Scheduler",
         "beat_max_loop_interval": 1,

@@ -36,8 +36,8 @@ PROGRAM = (sys.executable, "-m", "followup")
 #: What stops first still needs what stops later: a worker its broker, and the sandbox's answers.
 STAGE_SERVICE, STAGE_SANDBOX, STAGE_BROKER = range(3)
 
-#: One process with threads instead of one per lane, for its memory.
-WORKER = ("worker", "--pool", "threads", "--concurrency", "8")
+#: One process with threads instead of one per lane and one for beat, for their memory.
+WORKER = ("worker", "--beat", "--pool", "threads", "--concurrency", "8")
 FIRST_ADMIN = ("--first-admin", "First admin")
 
 #: A port may need a moment to be free again when an earlier run was killed.
@@ -112,7 +112,7 @@ def make_plan(
     needs_admin = () if token_file.exists() else FIRST_ADMIN
     migrated = _keeping_token(token_file, out) if needs_admin else _need_success
     plan.append(Errand("migrate", (*program, "migrate", *needs_admin), for_all, migrated))
-    plan += [child("api"), child(*WORKER), child("beat")]
+    plan += [child("api"), child(*WORKER)]
     return plan
 
 

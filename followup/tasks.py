@@ -72,6 +72,20 @@ app.add_defaults(_configuration)
 signals.setup_logging.connect(log_as_we_do)
 
 
+@app.task(name="followup.ring_due")
+def ring_due() -> None:
+    """Ring each lane in which something is due or falls due before beat's next ring, and the intake
+    when something waits there."""
+    service = worker_service()
+    is_waiting, lanes = sending.find_due(
+        service.engine, service.now(), rate=service.settings.clock_rate
+    )
+    if is_waiting:
+        consume.apply_async(queue="intake", expires=RING_EXPIRES_SECONDS)
+    for lane in lanes:
+        ring(lane)
+
+
 @app.task(name="followup.consume")
 def consume() -> None:
     """Make leads of what came in, then ring the lanes in which something is due at once."""

@@ -3,10 +3,14 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 import redis
+from celery.beat import Service
 
+from followup.beat import ring_beside_worker
+from followup.celery_settings import BEAT_QUEUE
 from tests.crew import Program
 from tests.servers import Valkey, find_free_port
 from tests.waiting import eventually
@@ -29,9 +33,9 @@ def beat(tmp_path: Path, broker: redis.Redis) -> Iterator[Program]:
     port = broker.connection_pool.connection_kwargs["port"]
     environment = {"FOLLOWUP_BROKER_URL": f"redis://127.0.0.1:{port}/0"}
     with Program(tmp_path / "beat", environment, ["beat"]) as program:
-        # All of them: each queue is made known with its first ring, which is another write.
-        rung = [f"followup:{queue}" for queue in ("ack", "staff", "reminder", "intake")]
-        eventually(lambda: broker.exists(*rung) == len(rung), within=program.start_timeout_seconds)
+        # A queue is made known with its first ring, which is another write.
+        rung = f"followup:{BEAT_QUEUE}"
+        eventually(lambda: broker.exists(rung), within=program.start_timeout_seconds)
         yield program
 
 
@@ -50,6 +54,20 @@ def test_beat_ends_when_told_to_in_the_middle_of_a_ring(broker: redis.Redis, bea
     broker.client_unpause()
 
     assert beat.wait(ENOUGH_SECONDS) == 0
+
+
+def test_a_worker_whose_beat_failed_ends_to_be_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Event()
+    usual = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    monkeypatch.setenv("FOLLOWUP_BROKER_URL", "redis://127.0.0.1/0")
+    monkeypatch.setattr(Service, "start", lambda self: None)
+    try:
+        ring_beside_worker()
+        assert told.wait(ENOUGH_SECONDS)
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 def _waits_for_an_answer(broker: redis.Redis) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS, celery_settings
+from followup.celery_settings import BEAT_QUEUE, QUEUES, RING_EXPIRES_SECONDS, celery_settings
 from followup.config import Settings
 from followup.domain.cadence import Lane
 from followup.services.sending import LEASE, RUN
@@ -51,7 +51,9 @@ DOORBELLS: dict[str, object] = {
 def test_each_queue_has_a_routing_key_of_its_own(broker_url: str) -> None:
     queues = told(broker_url)["task_queues"]
 
-    assert [(queue.name, queue.routing_key) for queue in queues] == [(q, q) for q in QUEUES]
+    assert [(queue.name, queue.routing_key) for queue in queues] == [
+        (q, q) for q in (*QUEUES, BEAT_QUEUE)
+    ]
     assert told(broker_url)["task_default_queue"] in QUEUES
 
 

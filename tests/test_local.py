@@ -26,7 +26,7 @@ from followup.local import up
 up(os.environ, data_dir=Path(sys.argv[1]), clock=None, program={STAND_IN!r},
    out=lambda line: print(line, flush=True))
 """
-SERVICES = ("sandbox", "api", "worker", "beat")
+SERVICES = ("sandbox", "api", "worker")
 FAST = FastClock(
     start=datetime(2026, 11, 23, 9, tzinfo=ZoneInfo("America/Los_Angeles")),
     anchor=datetime(2026, 11, 23, 23, 30, tzinfo=UTC),

@@ -13,8 +13,7 @@ import pytest
 from celery.schedules import crontab
 
 from followup import beat, tasks
-from followup.celery_settings import QUEUES, RING_EXPIRES_SECONDS
-from followup.domain.cadence import Lane
+from followup.celery_settings import BEAT_QUEUE, QUEUES, RING_EXPIRES_SECONDS
 from followup.domain.delivery import Status
 from followup.transports.mail_events import delivery_of
 from tests.crew import ROOT, Crew, contact_of
@@ -33,22 +32,21 @@ def test_what_beat_rings_has_a_queue_that_exists_and_fades_when_nobody_listens(
 ) -> None:
     for entry in beat.beat_table(rhythm).values():
         options = entry["options"]
-        assert options["queue"] in QUEUES
+        assert options["queue"] in (*QUEUES, BEAT_QUEUE)
         schedule = entry["schedule"]
         rest = 3600 if isinstance(schedule, crontab) else max(RING_EXPIRES_SECONDS, schedule)
         assert 0 < options["expires"] <= rest
         assert hasattr(tasks, entry["task"].removeprefix("followup."))
 
 
-def test_beat_rings_every_lane_and_the_intake_each_second_and_the_upkeep_at_times() -> None:
+def test_beat_has_every_lane_looked_at_each_second_and_the_upkeep_done_at_times() -> None:
     rings = {
-        (entry["task"], *entry.get("args", ()), entry["options"]["queue"], str(entry["schedule"]))
+        (entry["task"], entry["options"]["queue"], str(entry["schedule"]))
         for entry in beat.beat_table(beat.RHYTHM).values()
     }
 
     assert rings == {
-        ("followup.consume", "intake", "1.0"),
-        *(("followup.send_due", lane.value, lane.value, "1.0") for lane in Lane),
+        ("followup.ring_due", BEAT_QUEUE, "1.0"),
         ("followup.rescue", "upkeep", "15.0"),
         ("followup.settle", "upkeep", "15.0"),
         ("followup.watch", "upkeep", "15.0"),

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 import typer
+from celery import signals
 from celery.utils.nodenames import host_format
 
-from followup.celery_settings import QUEUES
+from followup.beat import ring_beside_worker
+from followup.celery_settings import BEAT_QUEUE, QUEUES
 from followup.errors import Misconfigured
 from followup.tasks import app as celery_app
 from followup.tasks import warm_up
@@ -20,6 +22,9 @@ def worker(
     ] = ",".join(QUEUES),
     pool: Annotated[str, typer.Option(help="prefork or threads")] = "prefork",
     concurrency: Annotated[int, typer.Option(min=1, help="Processes, or threads")] = 2,
+    beat: Annotated[
+        bool, typer.Option("--beat", help="Ring by the clock too; with threads only")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Node name; must differ on one host")] = None,
 ) -> None:
     """Consume and send."""
@@ -31,6 +36,8 @@ def worker(
         )
     if pool not in ("prefork", "threads"):
         raise Misconfigured(f"--pool: expected prefork or threads, got {pool}")
+    if beat and pool != "threads":
+        raise Misconfigured("--beat: with --pool threads only; else run `followup beat` beside it")
     # Also before a fork: the children then share what is read here, and a wrong setting stops the
     # start.
     warm_up()
@@ -39,7 +46,7 @@ def worker(
     # to what workers tell each other.
     made = celery_app.Worker(
         hostname=host_format(f"{node}@%h"),
-        queues=wanted,
+        queues=[*wanted, *([BEAT_QUEUE] if set(wanted) != {"upkeep"} else [])],
         pool=pool,
         concurrency=concurrency,
         without_gossip=True,
@@ -47,5 +54,7 @@ def worker(
         without_heartbeat=True,
         loglevel="INFO",
     )
+    if beat:
+        signals.worker_ready.connect(lambda **_: ring_beside_worker(), weak=False)
     made.start()
     raise typer.Exit(made.exitcode or 0)

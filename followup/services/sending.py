@@ -40,7 +40,7 @@ from followup.services.concluding import (
     outcome_values,
 )
 from followup.services.deciding import About, Books, decide, set_aside
-from followup.services.flowing import Ended, Run, Steps, Taken
+from followup.services.flowing import LINGER_SECONDS, Ended, Run, Steps, Taken
 from followup.services.flowing import Events as Events
 from followup.services.gathering import Gathering, noted
 from followup.services.insisting import insist
@@ -48,7 +48,7 @@ from followup.services.ladder import climb
 from followup.services.pacing import Overtaken, Pace, take_tokens, tokens
 from followup.services.pausing import note_outcomes
 from followup.services.planning import Planner
-from followup.store import breakers, claims, deliveries, ledger
+from followup.store import breakers, claims, deliveries, ledger, submissions
 from followup.store.claims import Due
 from followup.store.db import new_id, reading, real_now, transaction, try_lock_addresses
 from followup.store.models import Breaker, Lead
@@ -117,6 +117,15 @@ def send_due(
         monotonic=sender.monotonic,
         until=lambda at: (at - clock()).total_seconds() / sender.clock_rate,
     ).go()
+
+
+def find_due(engine: Engine, now: datetime, *, rate: float) -> tuple[bool, Sequence[Lane]]:
+    """Whether a submission waits to be consumed, and the lanes in which something is due or falls
+    due so soon that a run waits for it; `rate` is the clock's."""
+    soon = now + timedelta(seconds=LINGER_SECONDS * rate)
+    with reading(engine) as session:
+        is_waiting = submissions.oldest_unconsumed(session, now) is not None
+        return is_waiting, claims.find_lanes(session, soon)
 
 
 def _look(sender: Sender, lane: Lane, now: datetime) -> tuple[frozenset[Channel], datetime | None]:

@@ -95,10 +95,12 @@ _NOW = bindparam("now", type_=_TABLE.c.due_at.type)
 _CHANNEL = bindparam("channel", type_=_TABLE.c.channel.type)
 
 
-def _of_lane(channel: ColumnElement[Channel]) -> tuple[ColumnElement[bool], ...]:
+def _of_lane(
+    channel: ColumnElement[Channel], lane: Lane | None = None
+) -> tuple[ColumnElement[bool], ...]:
     return (
         _TABLE.c.status == said(Status.planned),
-        _TABLE.c.lane == bindparam("lane", type_=_TABLE.c.lane.type),
+        _TABLE.c.lane == (said(lane) if lane else bindparam("lane", type_=_TABLE.c.lane.type)),
         _TABLE.c.channel == channel,
     )
 
@@ -185,10 +187,19 @@ def look(session: Session, lane: Lane, now: datetime) -> tuple[frozenset[Channel
     return frozenset(due), min((at for at in next_at if at), default=None)
 
 
-def _first(channel: Channel, *conditions: ColumnElement[bool]) -> ScalarSelect[datetime]:
+def find_lanes(session: Session, until: datetime) -> Sequence[Lane]:
+    """The lanes in which something is due by then, the most urgent first."""
+    firsts = session.connection().execute(_FIRSTS).one()
+    due = {lane for lane, at in zip(_LANES, firsts, strict=True) if at and at <= until}
+    return [lane for lane in Lane if lane in due]
+
+
+def _first(
+    channel: Channel, *conditions: ColumnElement[bool], lane: Lane | None = None
+) -> ScalarSelect[datetime]:
     return (
         select(_TABLE.c.due_at)
-        .where(*_of_lane(said(channel)), *conditions)
+        .where(*_of_lane(said(channel), lane), *conditions)
         .order_by(_TABLE.c.due_at)
         .limit(1)
         .scalar_subquery()
@@ -199,6 +210,10 @@ _LOOK = select(
     *(_first(channel) for channel in Channel),
     *(_first(channel, _TABLE.c.due_at > _NOW) for channel in Channel),
 )
+
+_FIRSTS = select(*(_first(channel, lane=lane) for lane in Lane for channel in Channel))
+#: Whose first each column of it is.
+_LANES = [lane for lane in Lane for _ in Channel]
 
 
 def record(

@@ -28,7 +28,10 @@ def test_every_command_has_its_help(run: Run, arguments: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [("rubbish",), ("leads", "rubbish"), ("submit",), ("leads", "list", "--status", "x")],
+    [
+        *[("rubbish",), ("leads", "rubbish"), ("submit",), ("leads", "list", "--status", "x")],
+        ("worker", "--beat"),
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:

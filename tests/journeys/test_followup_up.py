@@ -96,7 +96,7 @@ def test_what_is_killed_comes_back_nothing_is_lost_or_sent_twice_and_no_process_
 ) -> None:
     service = start()
     with _patients_coming_in(service) as taken:
-        for name in ("sandbox", "api", "worker", "beat", "broker"):
+        for name in ("sandbox", "api", "worker", "broker"):
             _kill_and_see_it_at_work_again(service, name, taken)
 
     _wait_until_nothing_is_owed(service, taken)
@@ -111,7 +111,7 @@ def test_what_is_killed_comes_back_nothing_is_lost_or_sent_twice_and_no_process_
             became = {name: delivery[name] for name in ("id", "channel", "status", "reason")}
             assert received[delivery["recipient"]] in allowed, became
     left = service.processes()
-    assert set(left) == {"broker", "sandbox", "api", "worker", "beat"}
+    assert set(left) == {"broker", "sandbox", "api", "worker"}
     service.supervisor.kill()
     eventually(lambda: not any(is_running(pid) for pid in left.values()))
 

@@ -22,6 +22,7 @@ from followup.services import (
     pruning,
     receiving,
     reporting,
+    sending,
     settling,
 )
 from followup.services.erasing import Eraser
@@ -185,6 +186,7 @@ def _nodes(node: Any) -> Iterator[Any]:
 
 def each_second(desk: Desk) -> None:
     desk.submit(BOB)
+    sending.find_due(desk.engine, desk.now, rate=1.0)
     desk.send()
     assert desk.provider.to(BOB["phone"])
 
