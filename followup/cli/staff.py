@@ -6,7 +6,7 @@ import typer
 
 from followup.cli.opening import AsJson, open_store, print_json, who
 from followup.domain.audit import Door
-from followup.services import staffing
+from followup.services import signing_in, staffing
 from followup.store import people
 from followup.store.crypto import keyring_of
 from followup.store.db import reading, transaction
@@ -41,10 +41,34 @@ def add(
     _show(made, as_json)
 
 
+@app.command()
+def change(
+    name: Name,
+    role: Annotated[staffing.StaffRole | None, typer.Option(help="Another role")] = None,
+    email: Annotated[str | None, typer.Option(help='Another address; "" for none')] = None,
+    phone: Annotated[str | None, typer.Option(help='Another number; "" for none')] = None,
+) -> None:
+    """Give somebody another role or address; alerts that are planned go to the new one."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        person = staffing.change_person(
+            session,
+            name,
+            service.now(),
+            role=role,
+            email=email,
+            phone=phone,
+            by=who(),
+            door=Door.command_line,
+        )
+    typer.echo(f"{person.name} ({person.role}) is changed")
+
+
 @app.command("list")
 def list_people(as_json: AsJson = False) -> None:
     """Everybody, with their role."""
     service = open_store()
+    present = signing_in.list_present(service.engine, service.clinic.signing_in)
     with reading(service.engine) as session:
         found = [
             {
@@ -53,6 +77,8 @@ def list_people(as_json: AsJson = False) -> None:
                 "role": person.role,
                 "email": person.email,
                 "phone": person.phone,
+                "codes": person.totp_secret is not None,
+                "browsers": present[person.id].browsers if person.id in present else 0,
                 "disabled": person.disabled_at is not None,
             }
             for person in people.list_people(session)
@@ -71,6 +97,15 @@ def disable(name: Name) -> None:
     with transaction(service.engine) as session:
         staffing.disable(session, name, service.now(), by=who(), door=Door.command_line)
     typer.echo(f"{name} is disabled")
+
+
+@app.command("reset-codes")
+def reset_codes(name: Name) -> None:
+    """No codes from an app are asked for any more, because the phone is lost."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        staffing.reset_codes(session, name, service.now(), by=who(), door=Door.command_line)
+    typer.echo(f"{name} signs in without codes")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -205,6 +206,29 @@ def count_others(engine: Engine, signed_in: SignedIn, rules: SigningIn) -> int:
             begun_since=now - rules.longest,
         )
     return sum(one.id != signed_in.sign_in.id for one in found)
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Where one of the staff is signed in."""
+
+    browsers: int
+    #: Since something was last done in one of them.
+    idle: timedelta
+
+
+def list_present(engine: Engine, rules: SigningIn) -> dict[uuid.UUID, Presence]:
+    """Who is signed in now, by the person's id."""
+    present: dict[uuid.UUID, Presence] = {}
+    with reading(engine) as session:
+        now = real_now(session)
+        found = sign_ins.list_sign_ins(
+            session, seen_since=now - rules.idle, begun_since=now - rules.longest
+        )
+    for one in found:
+        known = present.get(one.person_id, Presence(0, now - one.seen_at))
+        present[one.person_id] = Presence(known.browsers + 1, known.idle)
+    return present
 
 
 def welcome(engine: Engine, *, token: str, password: str, address: str, now: datetime) -> str:

@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 
 from followup.domain.address import email_key, normal_email, parse_phone
 from followup.domain.audit import Door
+from followup.domain.cadence import Channel
 from followup.domain.delivery import Reason
 from followup.errors import Conflict, Fault, Invalid, NotFound
-from followup.store import deliveries, entries, people
+from followup.store import deliveries, entries, people, sign_ins
 from followup.store.crypto import Keyring, keyring_of
+from followup.store.db import real_now
 from followup.store.models import Person
 
 
@@ -80,12 +82,100 @@ def renew_token(
     return Credential(person, token)
 
 
+def change_person(
+    session: Session,
+    name: str,
+    now: datetime,
+    *,
+    role: StaffRole | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+    by: str = "",
+    door: Door = Door.service,
+) -> Person:
+    """Another role or address, "" for none any more; what is None stays.
+
+    What was planned for an address goes to the new one. Raises Invalid for a bad address, Conflict
+    for who is disabled, and for the last admin's role.
+    """
+    person = _get(session, name)
+    if person.disabled_at is not None:
+        raise Conflict(f"{name} is disabled")
+    email = person.email if email is None else normal_email(email) if email.strip() else None
+    phone = person.phone if phone is None else parse_phone(phone).e164 if phone.strip() else None
+    role = role or StaffRole(person.role)
+    changes = {
+        "role": role.value != person.role,
+        "email": email != person.email,
+        "phone": phone != person.phone,
+    }
+    if not any(changes.values()):
+        return person
+    if role is not StaffRole.admin:
+        _spare_last_admin(session, person)
+    person.role = role.value
+    keyring = keyring_of(session.connection().engine)
+    if changes["email"]:
+        key, old = email_key(email) if email else None, person.email
+        person.email = email
+        _redirect(session, keyring, person, Channel.email, email_key(old) if old else None, key)
+    if changes["phone"]:
+        old, person.phone = person.phone, phone
+        person.phone_hash = keyring.hash(phone) if phone else None
+        _redirect(session, keyring, person, Channel.sms, old, phone)
+    facts = {"person": name, "changed": [one for one, is_new in changes.items() if is_new]}
+    if changes["role"]:
+        facts["role"] = role.value
+    entries.add_entry(session, at=now, verb="staff changed", by=by, door=door, facts=facts)
+    return person
+
+
+def _redirect(
+    session: Session,
+    keyring: Keyring,
+    person: Person,
+    channel: Channel,
+    old: str | None,
+    new: str | None,
+) -> None:
+    """What was planned for the old address goes to the new one, where nobody has it yet."""
+    if old is None:
+        return
+    hashes, address = keyring.hashes(old), _address(person, channel)
+    if new is not None and address is not None:
+        digits = keyring.hash(new)
+        deliveries.redirect_recipient(session, person.name, channel, hashes, address, digits)
+        hashes = [one for one in hashes if one != digits]
+    deliveries.cancel_recipient(session, person.name, hashes, Reason.superseded)
+
+
+def _address(person: Person, channel: Channel) -> str | None:
+    return person.email if channel is Channel.email else person.phone
+
+
+def reset_codes(
+    session: Session, name: str, now: datetime, *, by: str = "", door: Door = Door.service
+) -> Person:
+    """Codes are asked for no more, until the person begins them anew: the phone is lost."""
+    person = _get(session, name)
+    if person.totp_secret is not None:
+        person.totp_secret = person.totp_step = None
+        facts = {"person": name}
+        entries.add_entry(session, at=now, verb="codes reset", by=by, door=door, facts=facts)
+    return person
+
+
 def disable(
     session: Session, name: str, now: datetime, *, by: str = "", door: Door = Door.service
 ) -> Person:
-    """They may no longer act, and are alerted no more: what was planned for them is cancelled."""
+    """They may no longer act, and are alerted no more: what was planned for them is cancelled.
+
+    Raises Conflict for the last admin.
+    """
     person = _get(session, name)
+    _spare_last_admin(session, person)
     people.disable(person, now)
+    sign_ins.end(session, person.id, real_now(session))
     facts = {"person": name}
     entries.add_entry(session, at=now, verb="staff disabled", by=by, door=door, facts=facts)
     keyring = keyring_of(session.connection().engine)
@@ -95,6 +185,12 @@ def disable(
     ]
     deliveries.cancel_recipient(session, person.name, hashes, Reason.staff_left)
     return person
+
+
+def _spare_last_admin(session: Session, person: Person) -> None:
+    """Of two admins who end each other's role at once, one stays."""
+    if [one.id for one in people.lock_admins(session, StaffRole.admin.value)] == [person.id]:
+        raise Conflict(f"{person.name} is the last admin; make somebody else one first")
 
 
 def find_by_token(session: Session, token: str) -> Person | None:

@@ -8,13 +8,14 @@ from typing import Any, cast
 from sqlalchemy import (
     ColumnElement,
     Table,
+    exists,
     func,
     or_,
     select,
     union_all,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from followup.domain.cadence import Audience, Channel, Lane
 from followup.domain.delivery import REACHED_PROVIDER, Reason, Status
@@ -135,6 +136,40 @@ def cancel_recipient(
         Delivery.recipient_name == name,
         Delivery.recipient_hash.in_(recipient_hashes),
     )
+
+
+def redirect_recipient(
+    session: Session,
+    name: str,
+    channel: Channel,
+    recipient_hashes: Collection[str],
+    recipient: str,
+    recipient_hash: str,
+) -> None:
+    """What a person of the staff is still owed at one address goes to another, unless the same is
+    owed there already."""
+    other = aliased(Delivery)
+    is_owed = exists().where(
+        other.recipient_hash == recipient_hash,
+        *(
+            getattr(other, column).is_not_distinct_from(getattr(Delivery, column))
+            for column in ("lead_id", "alarm_id", "episode", "step", "occurrence", "channel")
+        ),
+    )
+    statement = (
+        update(Delivery)
+        .where(
+            Delivery.status == said(Status.planned),
+            Delivery.audience == Audience.staff,
+            Delivery.recipient_name == name,
+            Delivery.channel == channel,
+            Delivery.recipient_hash.in_(recipient_hashes),
+            ~is_owed,
+        )
+        .values(recipient=recipient, recipient_hash=recipient_hash)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(statement)
 
 
 def _cancel(session: Session, reason: Reason, *conditions: ColumnElement[bool]) -> int:

@@ -49,6 +49,23 @@ def get_person(session: Session, person_id: uuid.UUID) -> Person:
     return session.get_one(Person, person_id, populate_existing=True)
 
 
+def lock_admins(session: Session, role: str) -> Sequence[Person]:
+    """Those who have the role and are not disabled, as it is committed; nobody else changes them
+    until the transaction ends."""
+    statement = (
+        select(Person)
+        .where(Person.role == role, Person.disabled_at.is_(None))
+        .order_by(Person.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session.scalars(statement).all()
+
+
+def find_person(session: Session, person_id: uuid.UUID) -> Person | None:
+    return session.get(Person, person_id)
+
+
 def use_totp_step(session: Session, person_id: uuid.UUID, step: int) -> bool:
     """False when a code of that period, or of a later one, was used before."""
     is_unused = or_(Person.totp_step.is_(None), Person.totp_step < step)

@@ -33,19 +33,24 @@ def find_sign_in(session: Session, token_hash: str) -> tuple[SignIn, Person] | N
 
 
 def list_sign_ins(
-    session: Session, person_id: uuid.UUID, *, seen_since: datetime, begun_since: datetime
+    session: Session,
+    person_id: uuid.UUID | None = None,
+    *,
+    seen_since: datetime,
+    begun_since: datetime,
 ) -> Sequence[SignIn]:
-    """Those of a person that are not over, the latest first."""
+    """Those of a person, or of everybody, that are not over, the latest first."""
     statement = (
         select(SignIn)
         .where(
-            SignIn.person_id == person_id,
             SignIn.ended_at.is_(None),
             SignIn.seen_at > seen_since,
             SignIn.begun_at > begun_since,
         )
         .order_by(SignIn.seen_at.desc())
     )
+    if person_id is not None:
+        statement = statement.where(SignIn.person_id == person_id)
     return session.scalars(statement).all()
 
 

@@ -94,6 +94,13 @@ ACCESS: Mapping[str, Access] = {
     "POST /staff/account/codes": _S,
     "POST /staff/account/codes/end": _S,
     "POST /staff/account/sign-ins/end": _S,
+    "GET /staff/people": _D,
+    "POST /staff/people": _D,
+    "GET /staff/people/{person_id}": _D,
+    "POST /staff/people/{person_id}": _D,
+    "POST /staff/people/{person_id}/token": _D,
+    "POST /staff/people/{person_id}/codes/end": _D,
+    "POST /staff/people/{person_id}/disable": _D,
 }
 
 

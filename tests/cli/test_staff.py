@@ -25,6 +25,8 @@ def test_staff_are_added_with_a_token_that_is_shown_once(run: Run, engine: Engin
             "role": "manager",
             "email": "ana@example.com",
             "phone": "+14155550102",
+            "codes": False,
+            "browsers": 0,
             "disabled": False,
         }
     ]
@@ -60,6 +62,8 @@ def test_a_token_is_renewed_until_its_person_is_disabled(
     with reading(engine) as session:
         assert staffing.find_by_token(session, ana) is None
         assert staffing.find_by_token(session, renewed) is not None
+    assert "the last admin" in one_line(run("staff", "disable", "--name", "Ana"))
+    run("staff", "add", "--name", "Ben", "--role", "admin")
     assert run("staff", "disable", "--name", "Ana").status == 0
     with reading(engine) as session:
         assert staffing.find_by_token(session, renewed) is None
@@ -71,3 +75,15 @@ def test_who_is_not_of_the_staff_is_a_no(run: Run, engine: Engine) -> None:
 
     assert ran.status == 1
     assert "nobody named Nobody" in one_line(ran)
+
+
+def test_somebody_gets_another_role_and_address(run: Run, engine: Engine, ana: str) -> None:
+    run("staff", "add", "--name", "Ben", "--role", "staff", "--email", "ben@example.com")
+
+    assert run("staff", "change", "--name", "Ben", "--role", "manager", "--email", "").status == 0
+    assert run("staff", "reset-codes", "--name", "Ben").status == 0
+
+    ben = run("staff", "list", "--json").json[1]
+    assert (ben["role"], ben["email"]) == ("manager", None)
+    assert run("staff", "change", "--name", "Ben", "--phone", "x").status == 2
+    assert run("staff", "change", "--name", "Ana", "--role", "staff").status == 1

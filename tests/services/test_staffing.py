@@ -1,5 +1,6 @@
 """Who of the staff may act: tokens are shown once, kept as hashes, renewed and withdrawn."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -196,3 +197,71 @@ def test_what_could_not_be_sent_to_somebody_who_left_meanwhile_is_not_tried_agai
     assert not {message.to for message in desk.provider.sent} & set(ANN.values())
     left = desk.rows(recipient_name="Ann Lee", lane=Lane.staff)
     assert {(row.status, row.reason) for row in left} == {(Status.cancelled, Reason.staff_left)}
+
+
+# What changes while a person stays.
+
+
+def change(engine: Engine, name: str, **changes: Any) -> None:
+    with transaction(engine) as session:
+        staffing.change_person(session, name, TUESDAY_TEN, **changes)
+
+
+def test_what_was_planned_goes_to_the_new_address(desk: Desk) -> None:
+    add(desk.engine, **ANN)
+    desk.submit(ALICE)
+    planned = {row.id for row in desk.rows(recipient_name="Ann Lee")}
+
+    change(desk.engine, "Ann Lee", email="ann.lee@example.com", phone="(949) 555-0122")
+
+    rows = desk.rows(recipient_name="Ann Lee")
+    assert {row.id for row in rows} == planned
+    assert {row.recipient for row in rows} == {"ann.lee@example.com", "+19495550122"}
+    desk.now += HOUR
+    desk.send(Lane.staff)
+    assert not {message.to for message in desk.provider.sent} & set(ANN.values())
+
+
+def test_what_was_planned_for_an_address_that_goes_is_cancelled(desk: Desk) -> None:
+    add(desk.engine, **ANN)
+    desk.submit(ALICE)
+
+    # The front desk is owed the same at its own address already.
+    change(desk.engine, "Ann Lee", email="", phone=FRONT_DESK_PHONE)
+
+    left = desk.rows(recipient_name="Ann Lee")
+    assert {(row.status, row.reason) for row in left} == {(Status.cancelled, Reason.superseded)}
+
+
+def test_somebody_stays_who_may_do_everything(engine: Engine) -> None:
+    with transaction(engine) as session:
+        for name in ("Ann", "Ben"):
+            staffing.add_person(session, KEYRING, name=name, role=StaffRole.admin, now=TUESDAY_TEN)
+
+    change(engine, "Ann", role=StaffRole.manager)
+
+    with pytest.raises(Conflict, match="last admin"):
+        change(engine, "Ben", role=StaffRole.staff)
+    with pytest.raises(Conflict, match="last admin"):
+        leave(engine, "Ben")
+    leave(engine, "Ann")
+    with reading(engine) as session:
+        assert [one.name for one in people.list_people(session, active=True)] == ["Ben"]
+
+
+def test_two_admins_cannot_end_each_other_at_once(engine: Engine) -> None:
+    with transaction(engine) as session:
+        for name in ("Ann", "Ben"):
+            staffing.add_person(session, KEYRING, name=name, role=StaffRole.admin, now=TUESDAY_TEN)
+
+    def end(name: str) -> bool:
+        try:
+            leave(engine, name)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = list(threads.map(end, ("Ann", "Ben")))
+
+    assert sorted(ended) == [False, True]
