@@ -49,8 +49,9 @@ def plan(session: Session, rows: Sequence[dict[str, Any]]) -> int:
     session.flush()
     # Each with the same columns, so that they are one statement.
     values = [{"id": new_id(), **_UNSAID, **row} for row in rows]
-    statement = insert_into(session, _TABLE).on_conflict_do_nothing().returning(_TABLE.c.id)
-    return len(session.connection().execute(statement, values).all())
+    statement = insert_into(session, _TABLE).on_conflict_do_nothing()
+    counted = statement.execution_options(preserve_rowcount=True)
+    return session.connection().execute(counted, values).rowcount
 
 
 def find_delivery(

@@ -19,6 +19,9 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    # Every default is ours. To have them told (RETURNING) would make of a batch one statement with
+    # all of its values, which the driver takes apart and the server plans anew each time.
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime,
         uuid.UUID: Uuid(native_uuid=True),
