@@ -29,11 +29,14 @@ from followup.clinic_limits import (
     SigningIn,
     origin_of,
 )
+from followup.clinic_sources import Source
+from followup.clinic_sources import contradictions as source_contradictions
 from followup.domain.address import normal_email, parse_phone
 from followup.domain.hours import BusinessHours, Interval
 from followup.domain.plain import plain_words
 from followup.domain.risk import STARTER_WORDS, list_version
 from followup.domain.spoken import SPOKEN_LANGUAGES
+from followup.domain.submission import Kind
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
 from followup.quiet_hours import QuietHours
 from followup.toml_file import Duration, Table, key_path, parse_interval, problems_of, read_toml
@@ -217,6 +220,7 @@ class Clinic(Table):
     signing_in: SigningIn = SigningIn()
     embedding: Embedding = Embedding()
     risk: Risk = Risk()
+    sources: tuple[Source, ...] = ()
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -229,6 +233,15 @@ class Clinic(Table):
         """The site of that id; the default one for None and for a site that we do not know."""
         known = {site.id: site for site in self.sites}
         return known.get(site_id or "", known[self.default_site])
+
+    def find_source(self, name: str) -> Source | None:
+        """Whose forms post under that name; None for a source of our own."""
+        return next((one for one in self.sources if one.name == name), None)
+
+    @cached_property
+    def sites_by_words(self) -> Mapping[str, str]:
+        """Ids, by what people call the sites."""
+        return {plain_words(name): site.id for site in self.sites for name in (site.name, site.id)}
 
     def find_form(self, kind: str) -> Form | None:
         return next((form for name, form in self.forms.items() if name == kind), None)
@@ -302,7 +315,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
 
 _TABLES = (
     *("sites", "escalation", "forms", "text_hours", "caps", "alarms"),
-    *("retention", "limits", "embedding", "risk", "signing_in"),
+    *("retention", "limits", "embedding", "risk", "signing_in", "sources"),
 )
 
 
@@ -338,6 +351,8 @@ def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
             yield f"forms.{kind}", "is missing"
         else:
             yield from _form_contradictions(clinic, form, f"forms.{kind}")
+    forms = {Kind(name): form for name, form in clinic.forms.items()}
+    yield from source_contradictions(clinic.sources, forms)
 
 
 def _site_contradictions(clinic: Clinic, site: Site, key: str) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from followup.clinic_sources import Secrets
 from followup.domain.address import email_key, normal_email, parse_phone
 from followup.errors import Invalid, Misconfigured
 
@@ -117,6 +118,7 @@ class Settings(BaseSettings):
     bounces_url: SecretStr | None = Field(
         None, description="imaps://user:password@host/INBOX that bounces arrive in"
     )
+    form_secrets: Secrets = Field({}, description="Of [[sources]]: name=secret,older; other=…")
     trusted_proxies: Networks = Field(
         (), description="Proxies whose X-Forwarded-For and -Proto are believed"
     )

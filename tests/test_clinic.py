@@ -1,5 +1,6 @@
 """The shipped clinic reads; a wrong value is named with its file, its key and what was expected."""
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -466,3 +467,65 @@ def test_no_source_s_numbers_are_consent_unless_the_clinic_says_so(
 
 def test_the_clinic_s_own_numbers_are_known(clinic: Clinic) -> None:
     assert clinic.numbers == {"+19495550100"}
+
+
+SOURCE = '[[sources]]\nname = "site"\nvendor = "typeform"\nform = "contact"\n'
+WRONG_SOURCES = {
+    "vendor": (SOURCE.replace("typeform", "tally"), "sources[0].vendor: expected"),
+    "form": (SOURCE.replace("contact", "other"), "sources[0].form: expected"),
+    "name": (SOURCE.replace("site", "My site"), "sources[0].name: expected at most 40 small"),
+    "own": (SOURCE.replace("site", "api"), "sources[0].name: is what we call a source of our own"),
+    "twice": (SOURCE * 2, "sources[0].name: expected a different name"),
+    "no such field": (
+        SOURCE + 'fields = { nmae = "x" }',
+        "sources[0].fields: there is no field nmae",
+    ),
+    "questions": (
+        SOURCE + 'fields = { "answers.phq9" = ["q1", "q2"] }',
+        "sources[0].fields: answers.phq9: expected 9 questions",
+    ),
+    "consent in fields": (
+        SOURCE + 'fields = { consent_sms = "x" }',
+        "sources[0].fields: consent_sms belongs to [sources.consent]",
+    ),
+    "words of consent": (
+        SOURCE + 'consent = { field = "x", text_version = "1999" }',
+        "sources[0].consent.text_version: expected one of 2026-11",
+    ),
+    "no words": (
+        SOURCE + 'consent = { field = "x" }',
+        "sources[0].consent.text_version: is missing",
+    ),
+    "signs nothing": (
+        SOURCE.replace("typeform", "jotform") + 'proof = "signature"',
+        "sources[0]: jotform signs nothing",
+    ),
+    "unsigned consent": (
+        SOURCE + 'proof = "path"',
+        "forms.contact.consent_by_number: site signs nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sources", "problem"), WRONG_SOURCES.values(), ids=WRONG_SOURCES)
+def test_a_wrong_source_is_named_by_its_key(tmp_path: Path, sources: str, problem: str) -> None:
+    path = tmp_path / "clinic.toml"
+    text = SHIPPED.read_text(encoding="utf-8")
+    text = text.replace('# consent_by_number = ["api"]', 'consent_by_number = ["site"]')
+    path.write_text(f"{text}\n{sources}", encoding="utf-8")
+
+    with pytest.raises(Misconfigured) as refused:
+        read_clinic(path)
+
+    assert str(refused.value).removeprefix(f"{path}: ").startswith(problem)
+
+
+def test_the_example_of_a_source_in_the_shipped_file_is_one(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    start = text.index("# [[sources]]")
+    example = text[start : text.index("\n\n", start)]
+    path = tmp_path / "clinic.toml"
+    path.write_text(text + "\n" + re.sub(r"^# ?", "", example, flags=re.MULTILINE))
+
+    (source,) = read_clinic(path).sources
+    assert (source.name, source.proven_by) == ("website", "bearer")

@@ -105,6 +105,7 @@ WRONG = {
     "TEXTS_PER_SECOND": ["fast", "0", "-1", "nan", "inf", "1001"],
     "MAILS_PER_SECOND": ["fast", "0"],
     "ONLY_TO": ["you", "you@example.com,+1 415", "you@@example.com"],
+    "FORM_SECRETS": ["secret", "site", "=secret", "Site=secret", "site=a;site=b", "a b=c"],
     "TRUSTED_PROXIES": ["proxy", "10.0.0.1/8", "10.0.0.300", "*"],
     "TURNSTILE_URL": ["rubbish", "ftp://127.0.0.1"],
     "CLOCK_START": ["yesterday"],

@@ -10,7 +10,8 @@ from followup.bell import Bell
 from followup.bootstrap import Service, open_service
 from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
 from followup.cli.asking import broker_answers
-from followup.config import ENV_FILE, SERVING, Settings, cannot_listen, read_settings
+from followup.clinic_sources import check_secrets
+from followup.config import ENV_FILE, PREFIX, SERVING, Settings, cannot_listen, read_settings
 from followup.domain.cadence import Lane
 from followup.logs import configure_logging
 from followup.services import watching
@@ -31,9 +32,10 @@ MOST_CONNECTIONS = 800
 def api() -> None:
     """Serve the API, the forms and the pages."""
     settings = read_settings(ENV_FILE).checked(*SERVING, "twilio_auth_tokens")
-    listening = _listen(settings)
     configure_logging(settings)
     service = open_service(settings, pool_size=API_POOL)
+    check_secrets(service.clinic.sources, settings.form_secrets, f"{PREFIX}FORM_SECRETS")
+    listening = _listen(settings)
     ringer = Celery("followup", set_as_current=False)
     ringer.conf.update(celery_settings(settings, rings_only=True))
 

@@ -8,7 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from followup.bootstrap import make_mailbox, make_paces, make_transports, open_service
 from followup.cli.asking import broker_answers
 from followup.cli.opening import AsJson, own_settings, print_json
-from followup.clinic import read_clinic
+from followup.clinic import Clinic, read_clinic
+from followup.clinic_sources import check_secrets
 from followup.config import PREFIX, SENDING, STORING, Settings
 from followup.domain.cadence import Channel
 from followup.errors import FollowupError
@@ -59,6 +60,8 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
         yield "clinic and templates", False, str(error)
     else:
         yield "clinic and templates", not problems, "; ".join(map(str, problems)) or clinic.name
+        if clinic.sources:
+            yield _examine_sources(settings, clinic)
     database = _examine_database(settings)
     yield database
     if database[1]:
@@ -73,6 +76,15 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
     yield _examine_proxies(settings)
     if mailbox := make_mailbox(settings):
         yield _examine_mailbox(mailbox)
+
+
+def _examine_sources(settings: Settings, clinic: Clinic) -> tuple[str, bool, str]:
+    try:
+        check_secrets(clinic.sources, settings.form_secrets, f"{PREFIX}FORM_SECRETS")
+    except FollowupError as error:
+        return "sources", False, str(error)
+    says = [f"{one.name} ({one.vendor}, by {one.proven_by})" for one in clinic.sources]
+    return "sources", True, ", ".join(says)
 
 
 def _examine_database(settings: Settings) -> tuple[str, bool, str]:

@@ -22,7 +22,10 @@ from followup.store.db import reading, transaction
 from followup.templates import Templates
 
 app = typer.Typer()
-caught = typer.Typer(help="Look at what the door kept as spam.", no_args_is_help=True)
+caught = typer.Typer(
+    help="Look at what the door kept as spam, and what could not be worked on.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -137,6 +140,35 @@ def list_spam(as_json: AsJson = False) -> None:
     for one in shown:
         came = local(one["received_at"], service, None)
         typer.echo(f"{one['id']}  {came}  {one['fields'].get('name')}  {one['explanation']}")
+
+
+@caught.command("problems")
+def list_problems(as_json: AsJson = False) -> None:
+    """What could not be worked on: from where, and why."""
+    service = open_store()
+    with reading(service.engine) as session:
+        shown = [reporting.show_problem(one) for one in submissions.list_problems(session)]
+    note_seen(service, "problems", submissions=[one["id"] for one in shown])
+    if as_json:
+        print_json(shown)
+        return
+    for one in shown:
+        came = local(one["received_at"], service, None)
+        typer.echo(f"{one['id']}  {came}  {one['source']}  {one['problem']}")
+
+
+@caught.command("reject")
+def reject(
+    submission: Annotated[uuid.UUID, typer.Argument(help="Its id")],
+    by: Annotated[str | None, typer.Option("--by", help="Who did it; you, by default")] = None,
+) -> None:
+    """What could not be worked on needs no more work: it is kept as spam is."""
+    service = open_store()
+    with transaction(service.engine) as session:
+        reviewing.reject_submission(
+            session, submission, by=by or who(), now=service.now(), door=Door.command_line
+        )
+    typer.echo(f"rejected: {submission}")
 
 
 @caught.command("release")

@@ -115,10 +115,17 @@ def is_urgent(fields: Mapping[str, Any]) -> bool:
     that can be read as such an answer is passed over, and nothing raises.
     """
     answers = fields.get("answers")
-    given = answers.get("phq9") if isinstance(answers, Mapping) else None
-    if not isinstance(given, list) or len(given) < _SELF_HARM_ITEM:
-        return False
-    answer = given[_SELF_HARM_ITEM - 1]
+    answer = _ninth(answers.get("phq9") if isinstance(answers, Mapping) else None)
+    if answer is None:
+        # Another's form may have words of its own, which nobody here could read as a score.
+        sent = _ninth(fields.get("answers.phq9 (as sent)"))
+        answer = "" if sent is None else str(sent)
     if isinstance(answer, str):
         return answer.strip() not in ("", "0")
     return isinstance(answer, int | float) and answer > 0
+
+
+def _ninth(given: object) -> Any:
+    if not isinstance(given, list) or len(given) < _SELF_HARM_ITEM:
+        return None
+    return given[_SELF_HARM_ITEM - 1]

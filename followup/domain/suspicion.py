@@ -159,6 +159,12 @@ def flood(manner: Manner, bounds: Bounds) -> tuple[Likeness, Likeness]:
     )
 
 
+def flood_of_source(source: str, bounds: Bounds) -> Likeness:
+    """What is counted of a form vendor's submission: how many came from there."""
+    value = f"service\nsource {source}"
+    return Likeness(Suspicion.burst, value, bounds.per_service, bounds.window)
+
+
 def window_of(at: datetime, length: timedelta) -> datetime:
     """When the window of that length began in which `at` lies; they begin with the Unix epoch."""
     return at - timedelta(seconds=at.timestamp() % length.total_seconds())

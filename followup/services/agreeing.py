@@ -8,6 +8,7 @@ from followup.clinic import Clinic
 from followup.domain.cadence import Channel
 from followup.domain.consent import Act
 from followup.domain.submission import AnyForm
+from followup.services.arriving import is_unsigned
 from followup.services.planning import Planner
 from followup.store import consents
 from followup.store.models import Lead, Submission
@@ -60,4 +61,6 @@ def _act(clinic: Clinic, submission: Submission, form: AnyForm) -> Act | None:
     if form.consent_sms is not None:
         return Act.ticked_box
     by_number = clinic.get_form(submission.kind).consent_by_number
-    return Act.gave_number if submission.source in by_number else None
+    # Anybody could have posted it, with anybody's number.
+    is_enough = submission.source in by_number and not is_unsigned(submission)
+    return Act.gave_number if is_enough else None

@@ -1,6 +1,6 @@
 """A batch of submissions on their way to being leads: each read once, all written together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -8,13 +8,41 @@ from typing import Any, Self
 from sqlalchemy.orm import Session
 
 from followup.domain.address import extension_of
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Audience, Channel
+from followup.domain.foreign import RECEIVED
 from followup.domain.submission import AnyForm, read_submission
 from followup.services.planning import Planner
 from followup.services.reviewing import RELEASED_BY
+from followup.services.translating import translate_document
 from followup.store import deliveries, leads
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
+
+#: In a submission's evidence. The server that posted it, where that is not the visitor's browser.
+SENDER = "sender"
+#: It came from a source that signs nothing.
+UNSIGNED = "unsigned"
+#: When the person sent it, by another's clock.
+SUBMITTED_AT = "submitted_at"
+#: Who may be written to because of it; without it, everybody.
+AUDIENCES = "audiences"
+_EVERYBODY = frozenset(Audience)
+
+
+def audiences_of(submission: Submission) -> Collection[Audience]:
+    named = submission.evidence.get(AUDIENCES)
+    return _EVERYBODY if named is None else frozenset(map(Audience, named))
+
+
+def is_unsigned(submission: Submission) -> bool:
+    return bool(submission.evidence.get(UNSIGNED))
+
+
+def written_at(submission: Submission) -> datetime:
+    """When the person wrote it: what was held up on its way is older than it looks."""
+    said = submission.evidence.get(SUBMITTED_AT)
+    at = submission.received_at
+    return min(datetime.fromisoformat(said), at) if said else at
 
 
 @dataclass(frozen=True)
@@ -29,7 +57,14 @@ class Arrival:
 
     @classmethod
     def read(cls, planner: Planner, submission: Submission) -> Self:
-        """Raises Invalid for one that an older version let through."""
+        """Raises Invalid for one that an older version let through.
+
+        What could not be read of another's form when it came is read by the mapping of today.
+        """
+        source = planner.clinic.find_source(submission.source)
+        if source is not None and RECEIVED in submission.payload:
+            received = submission.payload[RECEIVED]
+            submission.payload = dict(translate_document(planner.clinic, source, received).payload)
         form = read_submission(submission.kind, submission.payload)
         return cls(
             submission,
@@ -47,6 +82,14 @@ class Arrival:
     def released_by(self) -> str | None:
         """Who of the staff let in what the door had caught."""
         return self.submission.evidence.get(RELEASED_BY)
+
+    @property
+    def is_unsigned(self) -> bool:
+        return is_unsigned(self.submission)
+
+    @property
+    def audiences(self) -> Collection[Audience]:
+        return audiences_of(self.submission)
 
     @property
     def is_unproven(self) -> bool:

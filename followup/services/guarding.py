@@ -5,7 +5,7 @@ also after a restart, and nothing of a person is kept for being counted.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from followup.domain.suspicion import (
     Manner,
     Suspicion,
     flood,
+    flood_of_source,
     judge,
     likenesses,
     network_of,
@@ -36,7 +37,7 @@ COUNTING = "f" * 15
 COUNTS_KEPT = timedelta(days=2, hours=1)
 
 #: Whoever types a command is no bot.
-TRUSTED_SOURCES = frozenset({"command line"})
+TRUSTED_SOURCES = frozenset({"command line", "import"})
 
 
 def count_address(
@@ -83,7 +84,14 @@ class _Arrival:
             likenesses(form, limits.bounds, countries=planner.clinic.countries, opening=opening)
         )
         # A server that posts for many is always new.
+        self.floods: Mapping[bool, tuple[Likeness, ...]]
         self.came = [Likeness(Suspicion.burst, f"came\n{network}", limit=1)] if network else []
+        # A vendor's server has one address and one name for everybody: each is a door of its own.
+        source = planner.clinic.find_source(submission.source)
+        if source is not None:
+            door = (flood_of_source(source.name, limits.bounds),)
+            self.came, self.floods = [], {True: door, False: door}
+            return
         self.floods = {
             is_first: flood(
                 Manner(

@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 from followup.clinic import Clinic
 from followup.domain.address import parse_phone
 from followup.domain.answer import ANSWER_EVERY, Answer, choose_answer
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Audience, Channel
 from followup.domain.consent import Meaning
 from followup.domain.instrument import is_urgent
 from followup.domain.lead import WAITING, Priority, Role
 from followup.domain.risk import find_risk, free_texts
 from followup.errors import Invalid
+from followup.services.arriving import audiences_of
 from followup.services.planning import Planner
 from followup.store import answers, deliveries, leads, replies
 from followup.store.db import lock_addresses, reading, transaction
@@ -87,7 +88,8 @@ def heed_submission(
     """`find_danger` found the words in what somebody wrote in a form."""
     is_told = _raise_danger(session, planner, lead, words, now, submission=submission)
     # A referrer speaks of somebody else, who does not have this phone.
-    if is_told and lead.phone is not None and lead.role is Role.patient:
+    may_answer = lead.role is Role.patient and Audience.patient in audiences_of(submission)
+    if is_told and lead.phone is not None and may_answer:
         arrived_at = submission.received_at
         _answer(session, planner, lead, Answer.crisis, lead.phone, arrived_at, now)
 

@@ -20,14 +20,14 @@ from followup.domain.submission import Kind, read_submission
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, FollowupError, Invalid, KeyReused
 from followup.services.agreeing import keep_consent
-from followup.services.arriving import Arrival, Batch
+from followup.services.arriving import SENDER, Arrival, Batch, is_unsigned
 from followup.services.guarding import COUNTING, count_address, find_suspicions
 from followup.services.heeding import find_danger, heed_submission
 from followup.services.merging import find_match, merge
 from followup.services.planning import Planner
 from followup.services.reviewing import open_lead
 from followup.store import people, submissions
-from followup.store.crypto import keyring_of
+from followup.store.crypto import Keyring, keyring_of
 from followup.store.db import UNUSABLE, lock_addresses, new_id, reading, transaction
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
@@ -57,8 +57,11 @@ def receive(
     now: datetime,
     source: str = "api",
     idempotency_key: str | None = None,
+    seen_as: Sequence[str] = (),
+    content: Any = None,
     evidence: Mapping[str, Any] | None = None,
     caught: Suspicion | None = None,
+    problem: str | None = None,
     limits: Limits | None = None,
 ) -> Received:
     """Keep one submission; it is committed when this returns.
@@ -67,11 +70,17 @@ def receive(
     it makes a lead, which is held. Raises Invalid naming every wrong
     field, KeyReused when the key came with other content, and TooMany, with `limits`, when the
     address in `evidence` has sent as many as it may; what was taken before is answered again.
+
+    What another program sends has a `content` that its `payload` was read from, which is compared
+    in its place; it may also have been `seen_as` other keys; and what could not be read of it at
+    all has a `problem`, with which it is kept for staff.
     """
-    _check(clinic, kind, payload)
+    if problem is None:
+        _check(clinic, kind, payload)
     keyring = keyring_of(engine)
-    keys = keyring.hashes(f"{kind}:{idempotency_key}") if idempotency_key else []
-    content_hash = _content_hash(payload)
+    named = [idempotency_key, *seen_as] if idempotency_key else []
+    keys = [digits for key in named for digits in key_hashes(keyring, kind, key)]
+    content_hash = _content_hash(payload if content is None else content)
     evidence = dict(evidence or {})
     is_spam = caught is not None and not find_danger(payload, clinic)
     try:
@@ -79,7 +88,8 @@ def receive(
             known = submissions.find_by_key(session, keys) if keys else None
             if known is None:
                 if limits is not None:
-                    count_address(session, keyring, limits, evidence.get("address"), now)
+                    address = evidence.get(SENDER, evidence.get("address"))
+                    count_address(session, keyring, limits, address, now)
                 submission_id = submissions.add_submission(
                     session,
                     kind=kind,
@@ -89,8 +99,9 @@ def receive(
                     content_hash=keyring.hash(content_hash),
                     payload=dict(payload),
                     evidence=evidence,
-                    status=SubmissionStatus.spam if is_spam else SubmissionStatus.accepted,
+                    status=_first_status(problem, is_spam=is_spam),
                     caught=caught,
+                    problem=problem,
                     due_at=now,
                 )
                 return Received(submission_id, is_new=True)
@@ -101,6 +112,17 @@ def receive(
     if known is None or known.content_hash not in keyring.hashes(content_hash):
         raise KeyReused("this Idempotency-Key was used for another submission")
     return Received(known.id, is_new=False)
+
+
+def key_hashes(keyring: Keyring, kind: Kind, key: str) -> list[str]:
+    """By which a submission is known again, under each of our keys."""
+    return keyring.hashes(f"{kind}:{key}")
+
+
+def _first_status(problem: str | None, *, is_spam: bool) -> SubmissionStatus:
+    if problem is not None:
+        return SubmissionStatus.problem
+    return SubmissionStatus.spam if is_spam else SubmissionStatus.accepted
 
 
 def _check(clinic: Clinic, kind: Kind, payload: Mapping[str, Any]) -> None:
@@ -120,8 +142,8 @@ def _check(clinic: Clinic, kind: Kind, payload: Mapping[str, Any]) -> None:
         raise Invalid(*faults.values())
 
 
-def _content_hash(payload: Mapping[str, Any]) -> str:
-    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=str)
+def _content_hash(content: Any) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -236,6 +258,10 @@ def _consume_one(
     session, planner = batch.session, batch.planner
     submission, form = arrival.submission, arrival.form
     same, possible = find_match(batch.waiting, arrival)
+    if same is not None and (arrival.is_unsigned or _came_unsigned(batch, same, now)):
+        # Whoever has seen the address of such a source must not change what somebody is owed, nor
+        # have a number of theirs called in somebody's name.
+        same, possible = None, same
     if same is None:
         lead = _make_lead(planner, batch.next_reference(), arrival, possible, suspicion)
         batch.add_lead(lead)
@@ -244,7 +270,8 @@ def _consume_one(
             by = arrival.released_by
             open_lead(session, planner, lead, submission.received_at, by=by, now=now)
         elif suspicion is None:
-            batch.plan(planner.first_rows(session, lead, submission.received_at))
+            rows = planner.first_rows(session, lead, submission.received_at)
+            batch.plan(row for row in rows if row["audience"] in arrival.audiences)
     else:
         lead = same
         # A bot that knows somebody's address must not change what that person is owed, nor agree
@@ -258,6 +285,14 @@ def _consume_one(
     if words := find_danger(submission.payload, planner.clinic):
         batch.write(now)
         heed_submission(session, planner, lead, submission, words, now)
+
+
+def _came_unsigned(batch: Batch, lead: Lead, now: datetime) -> bool:
+    """Whether anything that the lead is made of came from a source that signs nothing."""
+    if not any(source.is_unsigned for source in batch.planner.clinic.sources):
+        return False
+    batch.write(now)
+    return any(map(is_unsigned, submissions.list_of_lead(batch.session, lead.id)))
 
 
 def _make_lead(

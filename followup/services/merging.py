@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from followup.domain.cadence import Channel
+from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason
 from followup.domain.lead import Identity, LeadStatus, Match, compare
 from followup.domain.submission import AnyForm
-from followup.services.arriving import Arrival
+from followup.services.arriving import SUBMITTED_AT, Arrival, written_at
 from followup.services.planning import Planner
 from followup.services.reviewing import open_lead
 from followup.store import deliveries, submissions
-from followup.store.models import Lead
+from followup.store.models import Lead, Submission
 
 #: A further submission to an open lead is acknowledged again once the last was that long ago.
 ACKNOWLEDGE_AGAIN_AFTER = timedelta(hours=24)
@@ -47,9 +47,9 @@ def merge(session: Session, planner: Planner, lead: Lead, arrival: Arrival, now:
     One that is welcome opens a lead that was held: by itself it would have been answered, too.
     """
     submission, form = arrival.submission, arrival.form
-    newest_at = submissions.last_received_at(session, lead.id)
-    # One that failed and is replayed must not undo what the person corrected since.
-    is_newer = newest_at is None or submission.received_at >= newest_at
+    # One that failed and is replayed, or was held up, must not undo what was corrected since.
+    newest_at = _newest_at(session, lead, submission)
+    is_newer = newest_at is None or written_at(submission) >= newest_at
     last_acknowledged_at = deliveries.last_acknowledged_at(session, lead.id)
     brought: set[Channel] = set()
     if is_newer:
@@ -59,6 +59,8 @@ def merge(session: Session, planner: Planner, lead: Lead, arrival: Arrival, now:
         lead.interest = form.interest or lead.interest
         lead.preferred_channel = form.preferred_channel or lead.preferred_channel
         lead.is_unproven = lead.is_unproven and arrival.is_unproven
+    if Audience.patient not in arrival.audiences:
+        return
     if lead.status is LeadStatus.held:
         by = arrival.released_by or "a further submission"
         open_lead(session, planner, lead, submission.received_at, by=by, now=now)
@@ -73,6 +75,12 @@ def merge(session: Session, planner: Planner, lead: Lead, arrival: Arrival, now:
     planner.plan_patient(
         session, lead, submission.received_at, brought, acknowledge=not is_long_ago
     )
+
+
+def _newest_at(session: Session, lead: Lead, submission: Submission) -> datetime | None:
+    if SUBMITTED_AT not in submission.evidence:
+        return submissions.last_received_at(session, lead.id)
+    return max(map(written_at, submissions.list_of_lead(session, lead.id)), default=None)
 
 
 def _replace_addresses(

@@ -14,6 +14,7 @@ from followup.domain.lead import LeadStatus, is_overdue
 from followup.domain.spoken import iso
 from followup.domain.submission import Kind
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
+from followup.services.arriving import is_unsigned
 from followup.services.explaining import list_next, sentence, show_decision, show_task
 from followup.services.planning import Planner
 from followup.store import consents, counts, deliveries, leads, ledger, replies, submissions
@@ -68,6 +69,7 @@ def show_lead_whole(
                 "id": str(one.id),
                 "kind": one.kind.value,
                 "source": one.source,
+                "unsigned": is_unsigned(one),
                 "received_at": iso(one.received_at),
                 "fields": one.payload,
                 "scores": show_scores(one.payload),
@@ -179,6 +181,7 @@ def show_problem(submission: Submission) -> dict[str, Any]:
     return {
         "id": str(submission.id),
         "kind": submission.kind.value,
+        "source": submission.source,
         "received_at": iso(submission.received_at),
         "problem": submission.problem,
         "fields": submission.payload,

@@ -137,6 +137,24 @@ def _each_held(
             return done
 
 
+def reject_submission(
+    session: Session, submission_id: uuid.UUID, *, by: str, now: datetime, door: Door = Door.service
+) -> Submission:
+    """What could not be worked on needs no more work: kept as spam is, and as long.
+
+    Raises NotFound, and Conflict unless it has a problem.
+    """
+    submission = submissions.find_submission(session, submission_id, lock=True)
+    if submission is None:
+        raise NotFound("there is no such submission")
+    if submission.status is not SubmissionStatus.problem:
+        raise Conflict(f"the submission is {submission.status}, and has no problem")
+    submission.status = SubmissionStatus.spam
+    facts = {"submissions": [str(submission.id)]}
+    entries.add_entry(session, at=now, verb="submission rejected", by=by, door=door, facts=facts)
+    return submission
+
+
 def release_submission(
     session: Session, submission_id: uuid.UUID, *, by: str, now: datetime, door: Door = Door.service
 ) -> Submission:

@@ -53,6 +53,8 @@ ACCESS: Mapping[str, Access] = {
     "POST /webhooks/twilio/status/{delivery_id}": _P,
     "POST /webhooks/twilio/inbound": _P,
     "POST /webhooks/mail/{provider}": _P,
+    "POST /webhooks/forms/{source}": _P,
+    "POST /webhooks/forms/{source}/{key}": _P,
     # Staff from an alert's link.
     "GET /act/{token}": _P,
     "POST /act/{token}": _P,
@@ -74,6 +76,7 @@ ACCESS: Mapping[str, Access] = {
     "GET /admin/submissions/problems": _S,
     "GET /admin/submissions/spam": _S,
     "POST /admin/submissions/{submission_id}/release": _S,
+    "POST /admin/submissions/{submission_id}/reject": _S,
     "GET /admin/stats": _S,
     # Staff's pages.
     "GET /staff/sign-in": _A,

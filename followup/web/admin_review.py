@@ -117,6 +117,24 @@ def list_problems(service: TheService, person: ThePerson) -> dict[str, Any]:
     return {"items": items}
 
 
+@router.post(
+    "/submissions/{submission_id}/reject",
+    responses=describe(404, 409, _404="No such submission", _409="It has no problem") | WITH_BODY,
+    summary="What could not be worked on needs no more work: kept as spam is",
+)
+def reject_submission(
+    service: TheService,
+    person: ThePerson,
+    submission_id: uuid.UUID,
+    _body: EmptyBody | None = None,
+) -> dict[str, Any]:
+    with transaction(service.engine) as session:
+        submission = reviewing.reject_submission(
+            session, submission_id, by=person.name, now=service.now(), door=Door.api
+        )
+        return {"submission_id": str(submission.id), "status": submission.status.value}
+
+
 @router.get("/submissions/spam", summary="What was caught at the door, newest first")
 def list_spam(
     service: TheService, person: ThePerson, filters: Annotated[SpamFilters, Query()]

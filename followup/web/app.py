@@ -17,6 +17,7 @@ from followup.watchman import Watchman
 from followup.web import (
     admin,
     admin_review,
+    form_webhooks,
     forms,
     mail_webhooks,
     measuring,
@@ -74,6 +75,7 @@ def create_app(
         admin_review,
         webhooks,
         mail_webhooks,
+        form_webhooks,
         pages,
         measuring,
         reference,

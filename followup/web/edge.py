@@ -18,6 +18,9 @@ BODY_LIMIT = 64 * 1024
 #: Mail providers send their events in batches.
 BATCH_LIMIT = 1024 * 1024
 BATCHES = "/webhooks/mail/"
+#: Form vendors send their form's definition with each submission.
+VENDOR_LIMIT = 256 * 1024
+VENDORS = "/webhooks/forms/"
 
 #: Seconds from a request's head to the end of its body; a form's is one packet or two.
 BODY_WITHIN = 20.0
@@ -72,7 +75,7 @@ class _Exchange:
         # RFC 9110 §9.1: who answers GET answers HEAD. The server leaves the body out.
         self._scope = {**scope, "method": "GET"} if self._method == "HEAD" else scope
         self._receive, self._send = receive, send
-        self._limit = BATCH_LIMIT if scope["path"].startswith(BATCHES) else BODY_LIMIT
+        self._limit = _limit_of(scope["path"])
         self._read = 0
         self._status: int | None = None
 
@@ -127,6 +130,12 @@ class _Exchange:
             route=getattr(self._scope.get("route"), "path", "unknown"),
             status=self._status,
         )
+
+
+def _limit_of(path: str) -> int:
+    if path.startswith(BATCHES):
+        return BATCH_LIMIT
+    return VENDOR_LIMIT if path.startswith(VENDORS) else BODY_LIMIT
 
 
 def _declared_length(scope: Scope) -> int:

@@ -173,3 +173,23 @@ def test_spam_is_listed_and_made_a_lead_of(run: Run, engine: Engine, planner: Pl
     assert released.out == f"to be consumed: {taken.submission_id}\n"
     assert run("submissions", "spam").out == ""
     assert run("submissions", "release", taken.submission_id).status == 1
+
+
+def test_what_could_not_be_worked_on_is_listed_and_rejected(
+    run: Run, engine: Engine, planner: Planner
+) -> None:
+    now = datetime.now(UTC)
+    taken = intake.receive(
+        engine, planner.clinic, Kind.contact, {}, now=now, source="website", problem="of no use"
+    )
+
+    listed = run("submissions", "problems").out
+    (shown,) = run("submissions", "problems", "--json").json
+    rejected = run("submissions", "reject", taken.submission_id)
+
+    assert "website  of no use" in listed
+    assert (shown["id"], shown["source"]) == (str(taken.submission_id), "website")
+    assert rejected.out == f"rejected: {taken.submission_id}\n"
+    assert run("submissions", "problems").out == ""
+    assert run("submissions", "reject", taken.submission_id).status == 1
+    assert [one["id"] for one in run("submissions", "spam", "--json").json] == [shown["id"]]

@@ -115,6 +115,15 @@ def test_thoughts_of_self_harm_are_urgent_whatever_else_was_answered(
         assert is_urgent({"answers": {"phq9": [*others, ninth]}}) is urgent
 
 
+@pytest.mark.parametrize(("sent", "urgent"), [("Casi nunca", True), ("0", False), (" ", False)])
+def test_what_could_not_be_read_as_a_score_is_judged_as_it_was_sent(
+    sent: str, urgent: bool
+) -> None:
+    as_sent = {"answers.phq9 (as sent)": [*["?"] * 8, sent]}
+    for answers in ({}, {"phq9": [None] * 9}):
+        assert is_urgent({"answers": answers, **as_sent}) is urgent
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -38,6 +38,8 @@ PUBLIC = {
     ("POST", "/webhooks/twilio/status/{delivery_id}"),
     # By a signature or a password, as the provider has it.
     ("POST", "/webhooks/mail/{provider}"),
+    ("POST", "/webhooks/forms/{source}"),
+    ("POST", "/webhooks/forms/{source}/{key}"),
 }
 #: Only with a token of the staff.
 STAFF = {
@@ -55,6 +57,7 @@ STAFF = {
     ("POST", "/admin/held/reject"),
     ("GET", "/admin/submissions/spam"),
     ("POST", "/admin/submissions/{submission_id}/release"),
+    ("POST", "/admin/submissions/{submission_id}/reject"),
     ("POST", "/admin/leads/{lead_id}/opt-in"),
     ("GET", "/admin/replies/unassigned"),
     ("GET", "/admin/stats"),
@@ -83,6 +86,8 @@ NOTHING_TO_GET_WRONG = {
     ("GET", "/act/{token}"),
     ("GET", "/unsubscribe/{token}"),
     ("POST", "/unsubscribe/{token}"),
+    ("POST", "/webhooks/forms/{source}"),
+    ("POST", "/webhooks/forms/{source}/{key}"),
 }
 
 
