@@ -22,6 +22,7 @@ PLACES = {
     "migrate": "migrate:app",
     "doctor": "doctor:app",
     "submit": "submissions:app",
+    "import": "importing:app",
     "replay": "submissions:app",
     "simulate": "submissions:app",
     "erase": "people:app",

@@ -9,10 +9,13 @@ from tests.cli.running import Run, one_line
     "arguments",
     [
         *[(name,) for name in ("up", "api", "worker", "beat", "migrate", "doctor", "submit")],
-        *[(name,) for name in ("replay", "simulate", "sandbox", "leads", "staff", "templates")],
+        *[
+            (name,)
+            for name in ("replay", "import", "simulate", "sandbox", "leads", "staff", "templates")
+        ],
         *[("leads", name) for name in ("list", "show", "contacted", "attempt", "reopen")],
         *[("leads", name) for name in ("release", "reject")],
-        *[("submissions", name) for name in ("spam", "release")],
+        *[("submissions", name) for name in ("spam", "problems", "release", "reject")],
         *[("staff", name) for name in ("add", "list", "disable", "token")],
         *[("templates", name) for name in ("check", "preview", "send-test")],
         (),
