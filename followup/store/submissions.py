@@ -81,6 +81,11 @@ def list_problems(session: Session, limit: int = 100) -> Sequence[Submission]:
     return session.scalars(statement).all()
 
 
+def count_problems(session: Session) -> int:
+    statement = select(func.count()).where(Submission.status == said(SubmissionStatus.problem))
+    return session.execute(statement).scalar_one()
+
+
 def list_spam(
     session: Session, before: uuid.UUID | None = None, limit: int = 50
 ) -> Sequence[Submission]:

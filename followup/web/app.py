@@ -31,7 +31,7 @@ from followup.web.edge import Edge
 from followup.web.embedding import Embedding
 from followup.web.problems import add_handlers
 from followup.web.proxies import Proxies
-from followup.web.staff import account, board, entrance, live, people
+from followup.web.staff import account, board, entrance, live, people, problems
 from followup.web.staff.shell import GUARDS
 
 
@@ -84,6 +84,7 @@ def create_app(
         live,
         account,
         people,
+        problems,
     ):
         app.include_router(module.router)
     # The last that is added is the first that a request meets.

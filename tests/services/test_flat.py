@@ -26,7 +26,7 @@ from followup.services import (
     settling,
 )
 from followup.services.erasing import Eraser
-from followup.store import counts, deliveries, leads
+from followup.store import counts, deliveries, leads, submissions
 from followup.store.db import reading, transaction
 from followup.store.models import Base, Consent, Decision, Delivery, Lead, Submission
 from tests.services.cast import ALICE, BOB, DAY, Desk
@@ -242,6 +242,7 @@ def staff_look(desk: Desk) -> None:
         counts.oldest_due(session, desk.now)
         counts.count_due(session, desk.now)
         counts.count_unknown(session)
+        submissions.count_problems(session)
 
 
 def nightly(desk: Desk) -> None:

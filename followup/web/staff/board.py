@@ -21,7 +21,7 @@ from followup.errors import AlreadyContacted, Conflict
 from followup.services import auditing, overseeing, searching, working
 from followup.services.overseeing import Row
 from followup.services.signing_in import SignedIn
-from followup.store import leads
+from followup.store import leads, submissions
 from followup.store.db import reading, transaction
 from followup.store.leads import Wanted
 from followup.store.models import Lead
@@ -80,6 +80,7 @@ def show_board(
             after=filters.after,
         )
         waiting, overdue = leads.count_waiting(session, now)
+        problems = submissions.count_problems(session)
         marked = _just_marked(session, filters, reader)
         rows = [_shown(service, row) for row in board.rows]
     _note_seen(service, reader, "listed", [row.lead for row in board.rows])
@@ -91,6 +92,7 @@ def show_board(
         rows=rows,
         waiting=waiting,
         overdue=overdue,
+        problems=problems,
         marked=marked,
         filters=_filter_links(service, filters),
         next_page=_address(filters, after=board.next_after) if board.next_after else None,
@@ -116,6 +118,7 @@ def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
         rows=rows,
         waiting=None,
         overdue=None,
+        problems=None,
         marked=None,
         filters=[],
         next_page=None,
