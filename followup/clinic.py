@@ -3,23 +3,28 @@
 Secrets and addresses of servers are settings (`config.py`); wording and cadences are `templates/`.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from datetime import date, time
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, ValidationError
 
+from followup.clinic_fields import (
+    Country,
+    Email,
+    HolidaysOf,
+    Language,
+    Line,
+    Phone,
+    Slug,
+    Url,
+    Week,
+    Zone,
+)
 from followup.clinic_limits import (
     Alarms,
     Caps,
@@ -31,15 +36,14 @@ from followup.clinic_limits import (
 )
 from followup.clinic_sources import Source
 from followup.clinic_sources import contradictions as source_contradictions
-from followup.domain.address import normal_email, parse_phone
-from followup.domain.hours import BusinessHours, Interval
+from followup.domain.hours import BusinessHours
 from followup.domain.plain import plain_words
 from followup.domain.risk import STARTER_WORDS, list_version
 from followup.domain.spoken import SPOKEN_LANGUAGES
 from followup.domain.submission import Kind
 from followup.errors import Fault, Invalid, Misconfigured, NotFound
 from followup.quiet_hours import QuietHours
-from followup.toml_file import Duration, Table, key_path, parse_interval, problems_of, read_toml
+from followup.toml_file import Duration, Table, key_path, problems_of, read_toml
 
 _NORTH_AMERICA = 1
 
@@ -52,77 +56,15 @@ def readable_phone(e164: str) -> str:
     return phonenumbers.format_number(number, form.NATIONAL if national else form.INTERNATIONAL)
 
 
-def _phone(text: str) -> str:
-    try:
-        return parse_phone(text).e164
-    except Invalid as error:
-        raise ValueError(f"expected a phone number: {error.faults[0].problem}") from error
-
-
-def _email(text: str) -> str:
-    try:
-        return normal_email(text)
-    except Invalid as error:
-        raise ValueError(f"expected an email address: {error.faults[0].problem}") from error
-
-
-def _zone(value: object) -> ZoneInfo:
-    try:
-        return ZoneInfo(str(value))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("expected a time zone such as America/Los_Angeles") from error
-
-
-def _holidays(code: str) -> str:
-    always = ((time.min, time.max),)
-    BusinessHours(ZoneInfo("UTC"), (always,) * 7, holidays_of=code)
-    return code
-
-
-def _like(pattern: str, expected: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text.strip()):
-            raise ValueError(f"expected {expected}")
-        return text.strip()
-
-    return AfterValidator(check)
-
-
-Phone = Annotated[str, AfterValidator(_phone)]
-Email = Annotated[str, AfterValidator(_email)]
-Line = Annotated[str, _like(r"[^\x00-\x1f]{1,200}", "one line of 1 to 200 characters")]
-Url = Annotated[str, _like(r"https?://\S+", "an address such as https://www.example.com")]
-Slug = Annotated[str, _like(r"[a-z0-9][a-z0-9-]*", "small letters, digits and hyphens")]
-Language = Annotated[str, _like(r"[a-z]{2}", 'a language in two letters, such as "en"')]
-Country = Annotated[str, _like(r"[A-Z]{2}", 'a country in two capitals, such as "US"')]
-Hours = tuple[Annotated[Interval, BeforeValidator(parse_interval)], ...]
-
-
-class Week(Table):
-    """Opening hours by local time; a day that is left out is closed."""
-
-    mon: Hours = ()
-    tue: Hours = ()
-    wed: Hours = ()
-    thu: Hours = ()
-    fri: Hours = ()
-    sat: Hours = ()
-    sun: Hours = ()
-
-    @property
-    def days(self) -> tuple[Hours, ...]:
-        return self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun
-
-
 class Site(Table):
     """One place of the clinic's; `id` is what forms send as `location`."""
 
     id: Slug
     name: Line
     phone: Phone | None = None
-    zone: Annotated[ZoneInfo, BeforeValidator(_zone)]
+    zone: Zone
     treatments: tuple[Literal["tms", "ketamine"], ...]
-    holidays: Annotated[str, AfterValidator(_holidays)] | None = None
+    holidays: HolidaysOf | None = None
     closed_on: frozenset[date] = frozenset()
     hours: Week
 
