@@ -35,6 +35,19 @@ class SuppressionReason(StrEnum):
     complained = "complained"
     #: Whoever has the number is not the person who gave it.
     wrong_number = "wrong_number"
+    #: The person refused at another address of theirs, as a lead that was merged shows.
+    refused_elsewhere = "refused_elsewhere"
+
+
+#: What a person says for themselves, at whichever address; not what is wrong with an address.
+REFUSALS = frozenset(
+    {
+        SuppressionReason.opted_out,
+        SuppressionReason.unsubscribed,
+        SuppressionReason.asked_staff,
+        SuppressionReason.complained,
+    }
+)
 
 
 class MatchedBy(StrEnum):

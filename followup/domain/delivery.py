@@ -116,6 +116,7 @@ class Reason(StrEnum):
     unreachable = "unreachable"
     asked_staff = "asked_staff"
     wrong_number = "wrong_number"
+    refused_elsewhere = "refused_elsewhere"
     replied = "replied"
     not_textable = "not_textable"
     already_texted = "already_texted"
@@ -153,6 +154,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.unreachable: "The provider says that this address cannot be reached.",
     Reason.asked_staff: "The person asked staff not to be written to.",
     Reason.wrong_number: "Whoever has this number is not the person who gave it.",
+    Reason.refused_elsewhere: "The person refused at another address of theirs.",
     Reason.replied: "The person wrote back; a human answers from here.",
     Reason.not_textable: "This number cannot or must not be texted.",
     Reason.already_texted: "This number had its one automated first text within 30 days.",

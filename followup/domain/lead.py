@@ -45,6 +45,14 @@ class Outcome(StrEnum):
     other = "other"
 
 
+class Closing(StrEnum):
+    """Why staff closed a lead without reaching anybody."""
+
+    spam = "spam"
+    #: Whoever has the number is not the person who gave it.
+    wrong_number = "wrong_number"
+
+
 class Match(StrEnum):
     same = "same"
     #: Alike, but families share phones: noted for staff, never merged by us.

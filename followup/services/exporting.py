@@ -61,7 +61,7 @@ def _lead(session: Session, planner: Planner, lead: Lead, now: datetime) -> dict
     """As staff see it, without what went to staff, and with where each form came from."""
     shown = reporting.show_lead_whole(session, planner, lead, now)
     # Another person's reference; and what stands once, for all addresses.
-    del shown["possible_duplicate"], shown["suppressions"]
+    del shown["possible_duplicate"], shown["suppressions"], shown["parts"]
     to_the_person = _to_the_person(shown["deliveries"])
     ids = {one["id"] for one in to_the_person}
     sent_from = {str(one.id): one.evidence for one in submissions.list_of_lead(session, lead.id)}

@@ -126,11 +126,15 @@ class _Known:
         found = next((self._forbidden[key] for key in keys if key in self._forbidden), None)
         return Reason(found.value) if found else None
 
-    def consent(self, row: Row, *, informational: bool = True) -> Consent | None:
-        """The latest that permits a text of that kind."""
+    def consent(
+        self, row: Row, *, informational: bool = True, since: datetime | None = None
+    ) -> Consent | None:
+        """The latest that permits a text of that kind; with `since`, of those given after that."""
         found = (one for text in self._hashes[row.id] for one in self._consents.get(text, ()))
         enough = (one for one in found if permits(one.act, informational=informational))
-        return max(enough, key=lambda one: one.occurred_at, default=None)
+        latest = max(enough, key=lambda one: one.occurred_at, default=None)
+        is_late = latest is not None and (since is None or latest.occurred_at > since)
+        return latest if is_late else None
 
     def was_texted(self, row: Row) -> bool:
         return any(text in self._texted for text in self._hashes[row.id])
@@ -185,7 +189,10 @@ def _facts(
         invited=row.reply_id is not None,
         whatever_status=is_ours and (row.reply_id is not None or not to_patient),
         suppressed=known.suppressed(row) if to_patient else None,
-        has_consent=known.consent(row, informational=informational) is not None,
+        has_consent=known.consent(
+            row, informational=informational, since=lead.consent_from if lead else None
+        )
+        is not None,
         not_textable=_not_textable(planner, row, lead, reserved_allowed) if is_text else None,
         was_texted=known.was_texted(row),
         ack_sms_in_quiet_hours=planner.clinic.ack_sms_in_quiet_hours,

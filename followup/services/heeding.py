@@ -18,6 +18,7 @@ from followup.domain.address import parse_phone
 from followup.domain.answer import ANSWER_EVERY, Answer, choose_answer
 from followup.domain.cadence import Audience, Channel
 from followup.domain.consent import Meaning
+from followup.domain.delivery import Reason
 from followup.domain.instrument import is_urgent
 from followup.domain.lead import WAITING, Priority, Role
 from followup.domain.risk import find_risk, free_texts
@@ -125,11 +126,33 @@ def _raise_danger(
         session.flush()
     # To be told again and again, somebody must be able to say that they have heard.
     again = lead is not None and lead.status in WAITING
+    return _tell(session, planner, lead, DANGER, now, reply=reply, again=again)
+
+
+def hand_over(session: Session, planner: Planner, part: Lead, lead: Lead, now: datetime) -> None:
+    """What staff were still to hear of the part, of danger and of texts, they hear of the lead."""
+    for step in (DANGER, REPLIED):
+        if answers.find_untold_channels(session, part.id, step):
+            _tell(session, planner, lead, step, now, again=step == DANGER)
+    deliveries.cancel_notices(session, part.id, Reason.closed)
+
+
+def _tell(
+    session: Session,
+    planner: Planner,
+    lead: Lead | None,
+    step: str,
+    now: datetime,
+    *,
+    reply: Reply | None = None,
+    again: bool,
+) -> bool:
+    """Whether anybody of the staff is really told."""
     reply_id = reply.id if reply else None
     while True:
-        told = answers.last_occurrence(session, lead.id, DANGER) if lead else 0
+        told = answers.last_occurrence(session, lead.id, step) if lead else 0
         rows = planner.notice_rows(
-            session, lead, DANGER, now, told=told, reply_id=reply_id, again=again
+            session, lead, step, now, told=told, reply_id=reply_id, again=again
         )
         # Nobody to tell; or told; or the numbers were planned meanwhile, for another text.
         if not rows or deliveries.plan(session, rows):

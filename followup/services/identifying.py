@@ -1,7 +1,7 @@
 """Finds all that is one person, by a lead's reference, an email or a phone."""
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -54,7 +54,8 @@ def identify(
     """By exactly one of the three. Raises NotFound for a reference that no lead has, and Invalid.
 
     An address names every lead that has it. From there on one person is what `domain.lead.compare`
-    calls the same: families share phones, so another name at the same number is somebody else.
+    calls the same: families share phones, so another name at the same number is somebody else;
+    unless staff have merged the two.
     """
     asked = Identified(
         (),
@@ -75,6 +76,7 @@ def identify(
             for lead in _list_alike(session, planner, person)
             if lead.id not in found and any(_is_same(lead, one) for one in found.values())
         }
+        more |= {one.id: one for one in _list_united(session, found) if one.id not in found}
         if not more:
             return person
         found |= more
@@ -88,6 +90,13 @@ def identify_leads(session: Session, lead_ids: Collection[uuid.UUID]) -> Identif
 
 def _list_alike(session: Session, planner: Planner, person: Identified) -> Sequence[Lead]:
     return leads.list_by_address(session, person.hashes(planner), limit=None)
+
+
+def _list_united(session: Session, found: Mapping[uuid.UUID, Lead]) -> Iterator[Lead]:
+    """What these leads are parts of, and their parts."""
+    for lead in found.values():
+        yield leads.find_whole(session, lead)
+        yield from leads.list_merged(session, lead.id)
 
 
 def _all_of(found: Iterable[Lead], asked: Identified) -> Identified:

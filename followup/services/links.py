@@ -1,6 +1,7 @@
 """Signed links: opaque, naming a delivery and nothing of the person (promise P6); and the mark
 that a hosted form carries of when it was shown."""
 
+import re
 import secrets
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -17,6 +18,7 @@ from followup.errors import NotFound
 ACT_LIFE = timedelta(days=7)
 #: What came with an older showing of a form is taken as without one.
 OPENING_LIFE = timedelta(days=1)
+_TOKEN = re.compile(r"(/(?:act|unsubscribe)/)[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Links:
         """Where Twilio reports to. The fragment asks for retries and is not signed
         (twilio.com/docs/usage/webhooks/webhooks-connection-overrides)."""
         return f"{self.public_url}/webhooks/twilio/status/{delivery_id}#rc=3&rp=5xx,ct,rt"
+
+
+def without_tokens(text: str) -> str:
+    """A message as somebody may read it who was not sent it, and so must not act by its links."""
+    return _TOKEN.sub(r"\1…", text)
 
 
 def _short(delivery_id: uuid.UUID) -> str:

@@ -164,8 +164,10 @@ def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: d
     found = leads.list_by_address(session, hashes)
     owners = [lead for lead in found if lead.phone_hash in hashes]
     waiting = [lead for lead in owners if lead.status in WAITING]
-    # The newest that waits, else the newest.
-    lead = next(iter(waiting or owners), None)
+    # The newest that waits, else the newest; of what was merged, the whole.
+    newest = next(iter(waiting or owners), None)
+    lead = leads.find_whole(session, newest) if newest else None
+    reminded = {one.id for part in owners for one in (part, leads.find_whole(session, part))}
     is_staff = planner.is_of_staff(session, text.sender)
     reply = replies.add_reply(
         session,
@@ -187,7 +189,7 @@ def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: d
         _opt_in(session, hashes, lead, text, now)
     # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
     for _ in range(2):
-        deliveries.cancel_reminders(session, [one.id for one in owners], Reason.replied)
+        deliveries.cancel_reminders(session, sorted(reminded), Reason.replied)
     return reply
 
 

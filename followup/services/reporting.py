@@ -53,6 +53,7 @@ def show_lead(lead: Lead, now: datetime) -> dict[str, Any]:
         "snoozed_until": iso(lead.snoozed_until),
         "overdue": is_overdue(lead.status, lead.promised_at, lead.snoozed_until, now),
         "possible_duplicate": lead.possible_duplicate,
+        "merged_into": str(lead.merged_into) if lead.merged_into else None,
     }
 
 
@@ -106,6 +107,7 @@ def show_lead_whole(
         "deliveries": [_show_delivery(one) for one in deliveries.list_of_lead(session, lead.id)],
         "decisions": [show_decision(one) for one in ledger.list_decisions(session, lead.id)],
         "next": list_next(session, lead, now),
+        "parts": [show_lead(one, now) for one in leads.list_merged(session, lead.id)],
         "task": show_task(session, lead),
         "actions": [
             {"verb": one.verb, "by": one.by, "at": iso(one.at), "note": one.note, **one.facts}

@@ -1,11 +1,11 @@
-"""What staff do with a lead: contacted, attempt, snooze, reopen. Every door calls these, and says
-which it is, for the audit trail."""
+"""What staff do with a lead: contacted, attempt, snooze, close, reopen. Every door calls these, and
+says which it is, for the audit trail."""
 
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.orm import Session
 
@@ -13,11 +13,12 @@ from followup.domain.audit import Door
 from followup.domain.cadence import Channel
 from followup.domain.consent import Act, MatchedBy, SuppressionReason
 from followup.domain.delivery import Reason
-from followup.domain.lead import ATTEMPT_SNOOZE, WAITING, LeadStatus, Outcome
+from followup.domain.lead import ATTEMPT_SNOOZE, WAITING, Closing, LeadStatus, Outcome
 from followup.errors import AlreadyContacted, Conflict, Fault, Invalid
 from followup.services.planning import Planner
 from followup.services.silencing import silence
-from followup.store import consents, deliveries, leads, ledger
+from followup.services.uniting import part_again
+from followup.store import consents, deliveries, leads, ledger, people
 from followup.store.models import Lead
 
 #: Put off for longer, a person is forgotten; and a year 9999 is past what the store can hold.
@@ -44,7 +45,8 @@ def mark_contacted(
     outcome: Outcome = Outcome.reached,
     note: str | None = None,
 ) -> Marked:
-    """Somebody reached the person: end everything that is planned.
+    """Somebody reached the person: end everything that is planned. Of a lead that is a part of
+    another, that one is marked.
 
     The same answer again for the same person. Raises AlreadyContacted naming who was first,
     NotFound, and Conflict for a lead that was closed.
@@ -58,6 +60,12 @@ def mark_contacted(
         outcome=outcome,
         snoozed_until=None,
     )
+    if not was_first:
+        whole = leads.find_whole(session, leads.get_lead(session, lead_id))
+        if whole.id != lead_id:
+            return mark_contacted(
+                session, whole.id, by=by, now=now, door=door, outcome=outcome, note=note
+            )
     lead = leads.get_lead(session, lead_id, lock=True)
     if not was_first:
         return _marked_before(session, lead, by)
@@ -108,8 +116,25 @@ def record_attempt(
     rest_until = hours.add(now, ATTEMPT_SNOOZE)
     lead.snoozed_until = max(lead.snoozed_until or rest_until, rest_until)
     # Somebody has acted: an alarm about danger is not repeated.
-    deliveries.cancel_notices(session, lead_id, Reason.snoozed)
-    ledger.add_action(session, lead_id=lead_id, verb="attempt", by=by, at=now, door=door, note=note)
+    deliveries.cancel_notices(session, lead.id, Reason.snoozed)
+    ledger.add_action(session, lead_id=lead.id, verb="attempt", by=by, at=now, door=door, note=note)
+    return lead
+
+
+def add_note(
+    session: Session,
+    lead_id: uuid.UUID,
+    *,
+    by: str,
+    now: datetime,
+    note: str,
+    door: Door = Door.service,
+) -> Lead:
+    """Keep words with the lead, whatever its status; nothing else changes."""
+    if not note.strip():
+        raise Invalid(Fault("note", "must not be empty"))
+    lead = leads.get_lead(session, lead_id)
+    ledger.add_action(session, lead_id=lead_id, verb="note", by=by, at=now, door=door, note=note)
     return lead
 
 
@@ -132,7 +157,7 @@ def snooze(
     lead.snoozed_until = until
     facts = {"until": until.isoformat()}
     ledger.add_action(
-        session, lead_id=lead_id, verb="snooze", by=by, at=now, door=door, facts=facts
+        session, lead_id=lead.id, verb="snooze", by=by, at=now, door=door, facts=facts
     )
     return lead
 
@@ -150,8 +175,13 @@ def assign(
     """Somebody takes the lead, gives it to a colleague, or (None) back.
 
     `expected` is who had it when the caller looked, so that two never take one lead unknowingly.
-    Raises Conflict naming who has it, and for a lead that no longer waits.
+    Raises Invalid for somebody who does not work here, Conflict naming who has it, and Conflict for
+    a lead that no longer waits.
     """
+    if to is not None:
+        person = people.find_by_name(session, to)
+        if person is None or person.disabled_at is not None:
+            raise Invalid(Fault("to", "must be the name of somebody who works here"))
     swapped = leads.assign(session, lead_id, to=to, expected=expected)
     lead = leads.get_lead(session, lead_id, lock=True)
     if not swapped:
@@ -165,6 +195,41 @@ def assign(
     return lead
 
 
+def close(
+    session: Session,
+    planner: Planner,
+    lead_id: uuid.UUID,
+    *,
+    why: Closing,
+    by: str,
+    now: datetime,
+    door: Door = Door.service,
+    note: str | None = None,
+) -> Marked:
+    """Nobody is owed a call here: end everything that is planned.
+
+    A wrong number is silent from now on, for every lead that has it, and stays so when the lead is
+    reopened: only its owner's own word lifts that. Raises NotFound, AlreadyContacted naming who
+    reached the person, and Conflict for a lead that is closed.
+    """
+    was_first = leads.mark(session, lead_id, status=LeadStatus.closed, snoozed_until=None)
+    lead = leads.get_lead(session, lead_id, lock=True)
+    if not was_first:
+        _refuse(lead)
+    # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
+    cancelled = sum(deliveries.cancel_planned(session, lead_id, Reason.closed) for _ in range(2))
+    in_flight = deliveries.list_in_flight(session, lead_id)
+    if why is Closing.wrong_number and lead.phone:
+        hashes = planner.hashes_of(Channel.sms, lead.phone)
+        reason, staff = SuppressionReason.wrong_number, MatchedBy.staff
+        silence(session, Channel.sms, hashes, reason, now, evidence=note, matched_by=staff)
+    facts = {"why": why.value, "cancelled": cancelled, "in_flight": [str(one) for one in in_flight]}
+    ledger.add_action(
+        session, lead_id=lead_id, verb="closed", by=by, at=now, door=door, note=note, facts=facts
+    )
+    return Marked(lead, cancelled, in_flight)
+
+
 def reopen(
     session: Session,
     planner: Planner,
@@ -174,13 +239,17 @@ def reopen(
     now: datetime,
     door: Door = Door.service,
 ) -> Lead:
-    """The person is owed a call again. Plans only what lies ahead: nothing is sent twice.
+    """The person is owed a call again. Plans only what lies ahead: nothing is sent twice. What is
+    a part of another lead stands alone again.
 
     Raises Conflict when the lead is open.
     """
-    lead = leads.get_lead(session, lead_id, lock=True)
+    lead = leads.get_lead(session, lead_id)
+    leads.lock_leads(session, {lead.id, leads.find_whole(session, lead).id})
     if lead.status in WAITING:
         raise Conflict("the lead is open")
+    if lead.merged_into is not None:
+        part_again(session, planner, lead, by=by, now=now, door=door)
     lead.status = LeadStatus.open
     lead.contacted_at = lead.contacted_by = lead.outcome = lead.snoozed_until = None
     lead.episode += 1
@@ -225,6 +294,7 @@ _LIFTED_BY_WORD = (
     SuppressionReason.unsubscribed,
     SuppressionReason.asked_staff,
     SuppressionReason.wrong_number,
+    SuppressionReason.refused_elsewhere,
 )
 
 
@@ -277,9 +347,21 @@ def _addresses(lead: Lead, channels: Collection[Channel]) -> list[tuple[Channel,
 
 
 def _open_lead(session: Session, lead_id: uuid.UUID) -> Lead:
-    lead = leads.get_lead(session, lead_id, lock=True)
+    """Of a part, the lead that it is a part of."""
+    whole = leads.find_whole(session, leads.get_lead(session, lead_id))
+    lead = leads.get_lead(session, whole.id, lock=True)
+    if lead.merged_into is not None:
+        # While we waited for the lock.
+        return _open_lead(session, lead.id)
+    if lead.status not in WAITING:
+        _refuse(lead)
+    return lead
+
+
+def _refuse(lead: Lead) -> NoReturn:
+    """Of a lead that no longer waits."""
     if lead.status is LeadStatus.contacted and lead.contacted_at is not None:
         raise AlreadyContacted(lead.contacted_by or "somebody", lead.contacted_at)
-    if lead.status is LeadStatus.closed:
-        raise Conflict("the lead is closed; reopen it first")
-    return lead
+    if lead.merged_into is not None:
+        raise Conflict("the lead was merged into another one")
+    raise Conflict("the lead is closed; reopen it first")

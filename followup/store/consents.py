@@ -39,9 +39,7 @@ def list_consented(
             Consent.given,
             Consent.address_hash.in_(hashes),
             ~exists().where(ErasedLead.lead_id == Consent.lead_id),
-            ~exists().where(
-                Lead.id == Consent.lead_id, Lead.held_for.is_not(None), Lead.status.in_(kept_back)
-            ),
+            ~exists().where(Lead.id == Consent.lead_id, Lead.status.in_(kept_back)),
         )
         .order_by(Consent.occurred_at.desc(), Consent.id.desc())
     )

@@ -81,6 +81,12 @@ def cancel_planned(session: Session, lead_id: uuid.UUID | None, reason: Reason) 
     return _cancel(session, reason, Delivery.lead_id == lead_id)
 
 
+def cancel_cadence(session: Session, lead_id: uuid.UUID, reason: Reason) -> int:
+    """The same for what its own cadence owes: answers to texts, and what staff are told of them,
+    stay. Returns how many."""
+    return _cancel(session, reason, Delivery.lead_id == lead_id, Delivery.cadence.is_(None))
+
+
 def cancel_addressed(
     session: Session,
     channel: Channel,

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
@@ -39,7 +39,12 @@ from followup.store.words import SubmissionStatus, said
 def claim_stale_leads(session: Session, cutoffs: Cutoffs, limit: int) -> Sequence[uuid.UUID]:
     """Leads that are over and of which nothing was heard or done since, locked; and those that
     were held for review and that nobody released."""
-    over = Lead.status.not_in((said(LeadStatus.open), said(LeadStatus.held)))
+    whole = aliased(Lead)
+    over = and_(
+        Lead.status.not_in((said(LeadStatus.open), said(LeadStatus.held))),
+        # What is a part of another goes after it.
+        ~exists().where(whole.id == Lead.merged_into),
+    )
     held = Lead.status == said(LeadStatus.held)
     # Each by its own index, and the second only when the first leaves room.
     stale = _oldest(over, cutoffs.leads, Lead.arrived_at, limit)

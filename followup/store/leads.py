@@ -59,6 +59,40 @@ def read_leads(session: Session, lead_ids: Collection[uuid.UUID]) -> dict[uuid.U
     return {lead.id: lead for lead in session.scalars(statement)}
 
 
+def lock_leads(session: Session, lead_ids: Collection[uuid.UUID]) -> None:
+    """In the order in which everybody locks several. Raises NotFound."""
+    for lead_id in sorted(lead_ids):
+        get_lead(session, lead_id, lock=True)
+
+
+def list_merged(session: Session, lead_id: uuid.UUID) -> Sequence[Lead]:
+    """The leads that are a part of this one, and the parts of these; the oldest first."""
+    found: list[Lead] = []
+    wanted = {lead_id}
+    while wanted:
+        parts = session.scalars(select(Lead).where(Lead.merged_into.in_(wanted))).all()
+        found += parts
+        wanted = {lead.id for lead in parts}
+    return sorted(found, key=lambda lead: lead.id)
+
+
+def list_parts_by_address(session: Session, hashes: Sequence[str]) -> Sequence[Lead]:
+    """Those with that email or phone that are a part of another."""
+    has_it = or_(Lead.email_hash.in_(hashes), Lead.phone_hash.in_(hashes))
+    statement = select(Lead).where(has_it, Lead.merged_into.is_not(None)).order_by(Lead.id)
+    return session.scalars(statement).all()
+
+
+def find_whole(session: Session, lead: Lead) -> Lead:
+    """The lead that this one is a part of; itself, if it stands alone."""
+    while lead.merged_into is not None:
+        whole = find_lead(session, lead.merged_into)
+        if whole is None:
+            break
+        lead = whole
+    return lead
+
+
 def find_by_reference(session: Session, reference: str) -> Lead | None:
     return session.scalars(select(Lead).where(Lead.reference == reference.strip().upper())).first()
 

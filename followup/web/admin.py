@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from followup.bootstrap import Service
 from followup.domain.audit import Door
 from followup.domain.cadence import Channel
-from followup.domain.lead import LeadStatus, Outcome
+from followup.domain.lead import Closing, LeadStatus, Outcome
 from followup.domain.submission import Kind
 from followup.services import auditing, reporting, searching, working
 from followup.store import leads
@@ -78,6 +78,25 @@ class OptOutBody(Body):
 class OptInBody(Body):
     note: Annotated[str, Field(min_length=1, max_length=2000), _Storable]
     channels: Channels
+
+
+class NoteBody(Body):
+    note: Annotated[str, Field(min_length=1, max_length=2000), _Storable]
+
+
+class CloseBody(Body):
+    why: Closing
+    note: Note = None
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=200), _Storable] | None
+
+
+class AssignBody(Body):
+    """Who shall have it (null: nobody), and who had it when the caller looked."""
+
+    to: _Name
+    expected: _Name
 
 
 class SnoozeBody(Body):
@@ -200,6 +219,44 @@ def record_attempt(
 
 
 @router.post(
+    "/leads/{lead_id}/notes",
+    responses=_ON_A_LEAD,
+    summary="Words to be kept with the lead",
+)
+def add_note(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: NoteBody
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = working.add_note(
+            session, lead_id, by=person.name, now=now, door=Door.api, note=body.note
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
+    "/leads/{lead_id}/assign",
+    responses=MAY_REFUSE,
+    summary="Take the lead, give it to somebody, or give it back",
+)
+def assign(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: AssignBody
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        lead = working.assign(
+            session,
+            lead_id,
+            to=body.to,
+            expected=body.expected,
+            by=person.name,
+            now=now,
+            door=Door.api,
+        )
+        return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
     "/leads/{lead_id}/snooze",
     responses=MAY_REFUSE,
     summary="Put the reminders off until an instant",
@@ -213,6 +270,29 @@ def snooze(
             session, lead_id, until=body.until, by=person.name, now=now, door=Door.api
         )
         return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
+    "/leads/{lead_id}/close",
+    responses=MAY_REFUSE,
+    summary="Spam or a wrong number: nobody is owed a call, and nothing more is sent",
+)
+def close(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, body: CloseBody
+) -> dict[str, Any]:
+    now = service.now()
+    with transaction(service.engine) as session:
+        marked = working.close(
+            session,
+            service.planner,
+            lead_id,
+            why=body.why,
+            by=person.name,
+            now=now,
+            door=Door.api,
+            note=body.note,
+        )
+        return show_marked(marked, now)
 
 
 @router.post(

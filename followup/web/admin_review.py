@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from followup.domain.audit import Door
 from followup.domain.suspicion import Suspicion
-from followup.services import reporting, reviewing
+from followup.services import reporting, reviewing, uniting
 from followup.store import replies, submissions
 from followup.store.db import reading, transaction
 from followup.web.admin import (
@@ -71,6 +71,28 @@ def reject(
         note = body.note if body else None
         lead = reviewing.reject(session, lead_id, by=person.name, now=now, note=note, door=Door.api)
         return {"lead": reporting.show_lead(lead, now)}
+
+
+@router.post(
+    "/leads/{lead_id}/merge",
+    responses=MAY_REFUSE,
+    summary="The lead is of the same person as its noted possible duplicate: one lead from now on",
+)
+def merge(
+    service: TheService, person: ThePerson, lead_id: uuid.UUID, _body: EmptyBody | None = None
+) -> dict[str, Any]:
+    """`lead` goes on; `part` is closed, and reopening it takes the two apart."""
+    now = service.now()
+    with transaction(service.engine) as session:
+        merged = uniting.merge_duplicate(
+            session, service.planner, lead_id, by=person.name, now=now, door=Door.api
+        )
+        return {
+            "lead": reporting.show_lead(merged.lead, now),
+            "part": reporting.show_lead(merged.part, now),
+            "cancelled": merged.cancelled,
+            "in_flight": [str(delivery_id) for delivery_id in merged.in_flight],
+        }
 
 
 @router.post("/held/release", responses=FOR_MANAGERS, summary="Release all that is held")

@@ -31,7 +31,7 @@ from followup.web.edge import Edge
 from followup.web.embedding import Embedding
 from followup.web.problems import add_handlers
 from followup.web.proxies import Proxies
-from followup.web.staff import account, board, entrance, live, people, problems
+from followup.web.staff import account, acts, board, entrance, lead, live, people, problems
 from followup.web.staff.shell import GUARDS
 
 
@@ -81,6 +81,8 @@ def create_app(
         reference,
         entrance,
         board,
+        lead,
+        acts,
         live,
         account,
         people,

@@ -99,12 +99,12 @@ def _outcome(fields: Fields) -> Outcome:
 
 
 def _read_act(service: Service, session: Session, token: str) -> tuple[Delivery, Lead]:
-    """The delivery whose link this is, and its lead. Raises NotFound."""
+    """The delivery whose link this is, and its lead, or what that is a part of. Raises NotFound."""
     delivery_id = service.links.read_act(token, service.now())
     delivery = deliveries.find_delivery(session, delivery_id)
     if delivery is None or _is_disabled(session, delivery):
         raise NotFound("this link is not valid")
-    return delivery, leads.get_lead(session, delivery.lead_id)
+    return delivery, leads.find_whole(session, leads.get_lead(session, delivery.lead_id))
 
 
 def _is_disabled(session: Session, delivery: Delivery) -> bool:

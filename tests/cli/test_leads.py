@@ -177,3 +177,15 @@ def test_what_the_person_said_about_being_written_to_is_recorded(run: Run, lead:
     assert held["lifted_at"] is not None
     assert run("leads", "opt-in", lead).status == 2
     assert run("leads", "opt-out", "Z9Z9").status == 1
+
+
+def test_a_lead_is_noted_given_and_closed(run: Run, lead: str) -> None:
+    run("staff", "add", "--name", "Eve", "--role", "staff")
+
+    assert run("leads", "note", lead, "works nights").out == f"{lead}: noted\n"
+    assert run("leads", "assign", lead, "--to", "Eve").out == f"{lead}: Eve has it\n"
+    assert run("leads", "assign", lead).out == f"{lead}: nobody has it\n"
+    closed = run("leads", "close", lead, "wrong_number", "--note", "a bakery").out
+    assert closed.startswith(f"{lead} is closed")
+    assert run("leads", "show", lead, "--json").json["suppressions"][0]["reason"] == "wrong_number"
+    assert run("leads", "assign", lead, "--to", "Nobody").status == 2

@@ -21,9 +21,11 @@ from followup.services import (
     heeding,
     pruning,
     receiving,
+    recounting,
     reporting,
     sending,
     settling,
+    uniting,
 )
 from followup.services.erasing import Eraser
 from followup.store import counts, deliveries, leads, submissions
@@ -222,6 +224,15 @@ def staff_act(desk: Desk) -> None:
     desk.reopen(lead)
 
 
+def staff_merge(desk: Desk) -> None:
+    part = desk.submit({**BOB, "name": "Bobby", "email": "bobby@example.com"})
+    with transaction(desk.engine) as session:
+        uniting.merge_duplicate(session, desk.planner, part.id, by="Ann", now=desk.now)
+    desk.attempt(part)
+    with reading(desk.engine) as session:
+        recounting.recount(session, desk.planner, _lead_of(desk, BOB), desk.now)
+
+
 def people_answer(desk: Desk) -> None:
     desk.reply(BOB["phone"], "Hello")
     desk.reply(BOB["phone"], "STOP")
@@ -253,7 +264,15 @@ def nightly(desk: Desk) -> None:
 def test_nothing_looks_at_what_is_not_due_or_not_open(full: Desk) -> None:
     full.limits = Limits()
     with recorded(full.engine) as statements:
-        for work in (each_second, upkeep, staff_act, people_answer, staff_look, nightly):
+        for work in (
+            each_second,
+            upkeep,
+            staff_act,
+            staff_merge,
+            people_answer,
+            staff_look,
+            nightly,
+        ):
             work(full)
 
     assert len(statements) > 100

@@ -53,6 +53,7 @@ def test_a_lead_is_shown_with_the_fields_that_scripts_rely_on(desk: Desk) -> Non
         "snoozed_until": None,
         "overdue": False,
         "possible_duplicate": None,
+        "merged_into": None,
     }
 
 
@@ -97,6 +98,7 @@ def test_the_whole_lead_shows_what_came_in_was_agreed_sent_or_not_done_and_said(
         "deliveries": len(rows),
         "decisions": 8,
         "next": 0,
+        "parts": 0,
         "actions": 1,
         "replies": 1,
     }

@@ -606,3 +606,22 @@ def test_an_opt_in_reaches_no_address_that_cannot_be_reached(desk: Desk) -> None
 
     with reading(desk.engine) as session:
         assert set(consents.list_suppressed(session, Channel.sms, hashes).values()) == {unreachable}
+
+
+def test_a_note_has_words_and_changes_nothing(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+    owed = desk.owed(lead)
+    with transaction(desk.engine) as session:
+        working.add_note(session, lead.id, by="Ann", now=desk.now, note="works nights")
+        with pytest.raises(Invalid):
+            working.add_note(session, lead.id, by="Ann", now=desk.now, note=" ")
+
+    assert verbs(desk, lead) == ["note"]
+    assert desk.owed(lead) == owed
+
+
+def test_a_lead_is_given_to_nobody_who_does_not_work_here(desk: Desk) -> None:
+    lead = desk.submit(ALICE)
+
+    with transaction(desk.engine) as session, pytest.raises(Invalid, match="works here"):
+        working.assign(session, lead.id, to="Nobody", expected=None, by="Ann", now=desk.now)

@@ -15,6 +15,9 @@ from tests.web.caller import Caller, faults
 NOBODY = uuid.UUID(int=7)
 BODIES = {
     "search": {"q": "Alice"},
+    "notes": {"note": "works nights"},
+    "assign": {"to": None, "expected": None},
+    "close": {"why": "spam"},
     "snooze": {"until": "2026-11-24T17:00:00Z"},
     "opt-in": {"note": "asked for it", "channels": ["sms"]},
 }
@@ -87,7 +90,13 @@ def test_contacted_by_another_names_who_was_first(api_everywhere: Caller) -> Non
     assert answer.json()["contacted_at"] == "2026-11-23T17:05:00Z"
 
 
-@pytest.mark.parametrize("verb", ["contacted", "attempts", "snooze", "reopen", "opt-out", "opt-in"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("contacted", "attempts", "notes", "snooze", "assign", "close", "merge", "reopen"),
+        *("opt-out", "opt-in"),
+    ],
+)
 @pytest.mark.parametrize(("lead_id", "status"), [(NOBODY, 404), ("x", 422), ("%00", 422)])
 def test_acting_on_no_lead_is_not_found(
     api: Caller, dana: dict[str, str], verb: str, lead_id: object, status: int
@@ -114,6 +123,13 @@ def test_acting_on_no_lead_is_not_found(
         ("snooze", {"until": "2026-11-23T17:05:00Z"}, "until"),
         ("snooze", {"until": "9999-12-31T23:59:59-12:00"}, "until"),
         ("snooze", {"until": "0001-01-01T00:00:00+12:00"}, "until"),
+        ("notes", {}, "note"),
+        ("notes", {"note": " "}, "note"),
+        ("assign", {"to": "Dana"}, "expected"),
+        ("assign", {"to": "Nobody", "expected": None}, "to"),
+        ("close", {}, "why"),
+        ("close", {"why": "tired"}, "why"),
+        ("merge", {"into": "K7Q4"}, "into"),
         ("reopen", {"x": 1}, "x"),
         ("opt-out", {"note": []}, "note"),
         ("opt-out", {"channels": ["fax"]}, "channels.0"),
@@ -254,3 +270,31 @@ def test_what_was_said_about_one_channel_holds_there_and_can_be_taken_back(
     found = api.whole(dana, lead["id"])
     assert found["suppressions"][0]["lifted_at"] == "2026-11-23T17:05:00Z"
     assert found["consents"][-1]["act"] == "told_staff"
+
+
+def test_a_lead_is_noted_taken_and_closed(api: Caller, dana: dict[str, str]) -> None:
+    lead = api.lead(dana)
+
+    noted = api.act(dana, lead, "notes", {"note": "works nights"})
+    taken = api.act(dana, lead, "assign", {"to": "Dana", "expected": None})
+    late = api.act(dana, lead, "assign", {"to": None, "expected": "Eve"})
+    closed = api.act(dana, lead, "close", {"why": "wrong_number", "note": "a bakery"})
+
+    assert [one.status_code for one in (noted, taken, late, closed)] == [200, 200, 409, 200]
+    assert taken.json()["lead"]["assigned_to"] == "Dana"
+    assert closed.json()["lead"]["status"] == "closed"
+    assert closed.json()["cancelled"] > 0
+    told = [one["verb"] for one in api.whole(dana, lead["id"])["actions"]]
+    assert told == ["note", "assigned", "closed"]
+
+
+def test_a_noted_duplicate_is_merged_and_taken_apart(api: Caller, dana: dict[str, str]) -> None:
+    lead = api.lead(dana)
+    part = api.lead(dana, name="Alicia", email="alicia@example.com")
+
+    merged = api.act(dana, part, "merge").json()
+
+    assert (merged["lead"]["id"], merged["part"]["merged_into"]) == (lead["id"], lead["id"])
+    assert [one["id"] for one in api.whole(dana, lead["id"])["parts"]] == [part["id"]]
+    assert api.act(dana, part, "merge").status_code == 409
+    assert api.act(dana, part, "reopen").json()["lead"]["merged_into"] is None

@@ -48,7 +48,11 @@ STAFF = {
     ("GET", "/admin/leads/{lead_id}"),
     ("POST", "/admin/leads/{lead_id}/contacted"),
     ("POST", "/admin/leads/{lead_id}/attempts"),
+    ("POST", "/admin/leads/{lead_id}/notes"),
     ("POST", "/admin/leads/{lead_id}/snooze"),
+    ("POST", "/admin/leads/{lead_id}/assign"),
+    ("POST", "/admin/leads/{lead_id}/close"),
+    ("POST", "/admin/leads/{lead_id}/merge"),
     ("POST", "/admin/leads/{lead_id}/reopen"),
     ("POST", "/admin/leads/{lead_id}/opt-out"),
     ("POST", "/admin/leads/{lead_id}/release"),
@@ -71,11 +75,14 @@ PAGES = {
 }
 #: Pages about the API itself, and pages for people.
 UNDESCRIBED = {("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), *PAGES}
-#: Rules that a schema cannot say: what is an address, one of two, an instant that lies ahead.
+#: Rules that a schema cannot say: what is an address, one of two, an instant that lies ahead,
+#: words that are not blank, somebody who works here.
 MORE_RULES = {
     "/submissions/contact",
     "/submissions/screening",
+    "/admin/leads/{lead_id}/notes",
     "/admin/leads/{lead_id}/snooze",
+    "/admin/leads/{lead_id}/assign",
 }
 #: They take nothing, or any text.
 NOTHING_TO_GET_WRONG = {

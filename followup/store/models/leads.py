@@ -118,6 +118,13 @@ class Lead(Base):
             sqlite_where=text("contacted_at IS NOT NULL"),
             postgresql_where=text("contacted_at IS NOT NULL"),
         ),
+        # What is a part of this lead?
+        Index(
+            "ix_leads_merged",
+            "merged_into",
+            sqlite_where=text("merged_into IS NOT NULL"),
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
         # The reviewer's, and each look of the watch: what is held, and since when?
         Index(
             "ix_leads_held",
@@ -165,6 +172,13 @@ class Lead(Base):
     episode: Mapped[int] = mapped_column(Integer, default=0)
     #: Reference of an open lead that may be the same person.
     possible_duplicate: Mapped[str | None] = mapped_column(String(12))
+    #: The lead of the same person which this one, closed, is a part of; and since when. No foreign
+    #: key: that one may be gone before.
+    merged_into: Mapped[uuid.UUID | None]
+    merged_at: Mapped[datetime | None]
+    #: Only what was agreed to after that permits texts: a lead that is a part of this one had not
+    #: agreed, and the stricter of the two holds.
+    consent_from: Mapped[datetime | None]
     #: Why it was held; stays when staff have released it.
     held_for: Mapped[Suspicion | None] = mapped_column(Word(Suspicion))
     #: The captcha was not solved, so that no text is sent.

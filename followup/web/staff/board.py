@@ -1,33 +1,30 @@
-"""The board: whom to call now, and why; and what is done with a lead in one move."""
+"""The board: whom to call now, and why."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service
 from followup.clinic import readable_phone
 from followup.domain.audit import Door
-from followup.domain.lead import Outcome
 from followup.domain.spoken import duration_in_words, time_in_words
 from followup.domain.submission import Kind
-from followup.errors import AlreadyContacted, Conflict
-from followup.services import auditing, overseeing, searching, working
+from followup.services import auditing, overseeing, searching
 from followup.services.overseeing import Row
 from followup.services.signing_in import SignedIn
 from followup.store import leads, submissions
-from followup.store.db import reading, transaction
+from followup.store.db import reading
 from followup.store.leads import Wanted
 from followup.store.models import Lead
-from followup.web.deps import Fields, TheForm, TheService
-from followup.web.problems import Problem
-from followup.web.staff.shell import Actor, PageRoute, Reader, safe_next, staff_page, text_of
+from followup.web.deps import TheForm, TheService
+from followup.web.staff.acts import SNOOZES
+from followup.web.staff.shell import Actor, PageRoute, Reader, staff_page, text_of
 
 router = APIRouter(
     prefix="/staff",
@@ -35,14 +32,6 @@ router = APIRouter(
     default_response_class=HTMLResponse,
     include_in_schema=False,
 )
-
-#: What the button offers; staff who need another instant say so on the lead's page.
-SNOOZES: Mapping[str, timedelta] = {
-    "1h": timedelta(hours=1),
-    "4h": timedelta(hours=4),
-    "1d": timedelta(days=1),
-    "3d": timedelta(days=3),
-}
 
 
 class Filters(BaseModel):
@@ -203,138 +192,3 @@ def _address(filters: Filters, **changes: Any) -> str:
     values = {**filters.model_dump(mode="json"), **changes}
     query = urlencode({name: str(value) for name, value in values.items() if value is not None})
     return f"/staff?{query}" if query else "/staff"
-
-
-@router.post("/leads/{lead_id}/contacted")
-def mark_contacted(
-    service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm
-) -> Response:
-    outcome = _outcome(fields)
-    note = text_of(fields, "note", 2000) or None
-
-    def act(session: Session) -> None:
-        working.mark_contacted(
-            session,
-            lead_id,
-            by=actor.person.name,
-            now=service.now(),
-            door=Door.page,
-            outcome=outcome,
-            note=note,
-        )
-
-    return _do(service, actor, lead_id, fields, act, marked=True)
-
-
-@router.post("/leads/{lead_id}/attempts")
-def record_attempt(
-    service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm
-) -> Response:
-    note = text_of(fields, "note", 2000) or None
-
-    def act(session: Session) -> None:
-        working.record_attempt(
-            session,
-            service.planner,
-            lead_id,
-            by=actor.person.name,
-            now=service.now(),
-            door=Door.page,
-            note=note,
-        )
-
-    return _do(service, actor, lead_id, fields, act)
-
-
-@router.post("/leads/{lead_id}/snooze")
-def snooze(service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm) -> Response:
-    length = SNOOZES.get(text_of(fields, "for"))
-    if length is None:
-        raise Problem(422, f"for: must be one of {', '.join(SNOOZES)}")
-    now = service.now()
-
-    def act(session: Session) -> None:
-        working.snooze(
-            session, lead_id, until=now + length, by=actor.person.name, now=now, door=Door.page
-        )
-
-    return _do(service, actor, lead_id, fields, act)
-
-
-@router.post("/leads/{lead_id}/assign")
-def assign(service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm) -> Response:
-    """`to` is `me` or nobody; `expected` is who had it when the page was made."""
-    to = actor.person.name if text_of(fields, "to") == "me" else None
-    expected = text_of(fields, "expected") or None
-
-    def act(session: Session) -> None:
-        working.assign(
-            session,
-            lead_id,
-            to=to,
-            expected=expected,
-            by=actor.person.name,
-            now=service.now(),
-            door=Door.page,
-        )
-
-    return _do(service, actor, lead_id, fields, act)
-
-
-@router.post("/leads/{lead_id}/reopen")
-def reopen(service: TheService, actor: Actor, lead_id: uuid.UUID, fields: TheForm) -> Response:
-    def act(session: Session) -> None:
-        working.reopen(
-            session,
-            service.planner,
-            lead_id,
-            by=actor.person.name,
-            now=service.now(),
-            door=Door.page,
-        )
-
-    return _do(service, actor, lead_id, fields, act)
-
-
-def _outcome(fields: Fields) -> Outcome:
-    try:
-        return Outcome(text_of(fields, "outcome") or Outcome.reached)
-    except ValueError:
-        raise Problem(422, f"outcome: must be one of {', '.join(Outcome)}") from None
-
-
-def _do(
-    service: Service,
-    actor: SignedIn,
-    lead_id: uuid.UUID,
-    fields: Fields,
-    act: Callable[[Session], None],
-    *,
-    marked: bool = False,
-) -> Response:
-    """Do it, and go back to where the button was; a page that names who was first otherwise."""
-    back = safe_next(text_of(fields, "next", 2000))
-    try:
-        with transaction(service.engine) as session:
-            act(session)
-    except Conflict as conflict:
-        return _told(service, actor, lead_id, conflict, back)
-    if marked and back.partition("?")[0] == "/staff":
-        back += f"{'&' if '?' in back else '?'}marked={lead_id}"
-    return RedirectResponse(back, status_code=303)
-
-
-def _told(
-    service: Service, actor: SignedIn, lead_id: uuid.UUID, conflict: Conflict, back: str
-) -> Response:
-    with reading(service.engine) as session:
-        lead = leads.get_lead(session, lead_id)
-    site = service.clinic.site(lead.site)
-    by, at = "", ""
-    if isinstance(conflict, AlreadyContacted):
-        language = service.clinic.default_language
-        by = conflict.contacted_by
-        at = time_in_words(conflict.contacted_at, service.now(), site.zone, language)
-    return staff_page(
-        service, "told.html", actor, status=409, lead=lead, by=by, at=at, said=conflict, back=back
-    )
