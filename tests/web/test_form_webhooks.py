@@ -16,6 +16,7 @@ from followup.services import intake
 from followup.store.db import reading
 from followup.store.models import Lead, Submission
 from followup.web.edge import VENDOR_LIMIT
+from tests.waiting import eventually
 from tests.web.caller import Caller, faults
 from tests.web.vendors import (
     ANA,
@@ -127,7 +128,7 @@ def test_a_published_payload_becomes_a_lead_once(vendors: Caller, vendor: Vendor
         assert (rotated.status_code, rotated.json()) == (200, first.json())
     assert submission.payload == READ[vendor]
     assert submission.source == vendor
-    assert vendors.rings.count("intake") == 1
+    eventually(lambda: vendors.rings.count("intake") == 1)
     assert len(leads(vendors)) == 1
 
 
