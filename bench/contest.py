@@ -44,6 +44,7 @@ class Measured:
 
 @dataclass
 class Contestant:
+    name: str
     service: Service
     providers: Providers
     #: Of whatever works for this contestant besides its programs.
@@ -83,17 +84,23 @@ class Contestant:
         """When the provider took the message to each of their addresses.
 
         Others may be written to meanwhile, such as staff who are told that the service is slow.
-        Raises RuntimeError when somebody got a message twice.
+        Raises RuntimeError when somebody got a message twice, and TimeoutError, with whose they
+        are, when some did not come.
         """
         addresses = {people.email_of(one.number) for one in posted}
         addresses |= {people.phone_of(one.number) for one in posted}
         others = 0
         while True:
-            self.providers.wait_for(len(addresses) + others, within=PATIENCE_SECONDS)
+            try:
+                self.providers.wait_for(len(addresses) + others, within=PATIENCE_SECONDS)
+            except TimeoutError as error:
+                came = {one.to for one in self.providers.accepted()}
+                missing = ", ".join(sorted(addresses - came)[:5])
+                raise TimeoutError(f"{self.name}: {error}; among the missing: {missing}") from error
             taken = self.providers.accepted()
             theirs = [one for one in taken if one.to in addresses]
             if len({one.to for one in theirs}) < len(theirs):
-                raise RuntimeError("somebody was sent the same message twice")
+                raise RuntimeError(f"{self.name}: somebody was sent the same message twice")
             if len(theirs) == len(addresses):
                 return {one.to: one.at for one in theirs}
             others = len(taken) - len(theirs)
@@ -104,7 +111,9 @@ def bring_ours(
 ) -> Contestant:
     """Ours, warm, on a database of its own."""
     service = stage.start_ours(stage.make_database(kind), providers, workers=workers or (OURS,))
-    return _warm(Contestant(service, providers, stage.database_cpu_seconds, count()), WARM_UP)
+    return _warm(
+        Contestant("ours", service, providers, stage.database_cpu_seconds, count()), WARM_UP
+    )
 
 
 def bring_peer(
@@ -120,7 +129,8 @@ def bring_peer(
         providers, pool=pool, concurrency=concurrency, reuses_client=reuses_client
     )
     warm_up = WARM_UP if reuses_client else WARM_UP_UNCONNECTED
-    return _warm(Contestant(service, providers, lambda: 0.0, count()), warm_up)
+    name = f"peer, {pool} {concurrency}{', kept clients' if reuses_client else ''}"
+    return _warm(Contestant(name, service, providers, lambda: 0.0, count()), warm_up)
 
 
 def _warm(contestant: Contestant, size: int) -> Contestant:
