@@ -8,7 +8,7 @@ from types import ModuleType
 
 NAMES = (
     *("throughput", "plain", "share", "latency", "cpu", "workers"),
-    *("intake", "storm", "planned", "lateness", "mark", "up", "ack_planned", "restart"),
+    *("intake", "storm", "planned", "lateness", "mark", "up", "ack_planned", "restart", "board"),
 )
 
 

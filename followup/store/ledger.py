@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from followup.domain.audit import Door
@@ -99,13 +99,11 @@ def list_last_actions(
     session: Session, lead_ids: Collection[uuid.UUID], verb: str
 ) -> dict[uuid.UUID, Action]:
     """The newest of that verb of each lead that has one."""
-    newest = (
-        select(func.max(Action.id))
-        .where(Action.lead_id.in_(lead_ids), Action.verb == verb)
-        .group_by(Action.lead_id)
+    statement = (
+        select(Action).where(Action.lead_id.in_(lead_ids), Action.verb == verb).order_by(Action.id)
     )
-    found = session.scalars(select(Action).where(Action.id.in_(newest)))
-    return {action.lead_id: action for action in found}
+    # Later ones take the place of earlier ones.
+    return {action.lead_id: action for action in session.scalars(statement)}
 
 
 def newest_ids(session: Session) -> tuple[uuid.UUID | None, ...]:
