@@ -41,7 +41,7 @@ def test_the_board_tells_of_what_could_not_be_read_until_somebody_has(
         ("wants", "a call, soon"),
         ("more[0].n", "1"),
     ):
-        assert f"<dt>{name}</dt><dd>{text}</dd>" in page
+        assert f"<dt>{name}</dt>\n<dd>{text}</dd>" in page
     assert "give an email address or a phone number" in page
 
     assert eve.post(f"/staff/problems/{submission_id}/reject").status_code == 303
