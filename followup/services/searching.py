@@ -1,6 +1,7 @@
 """Finds leads by what staff know of a person: reference, email, phone or part of the name."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from sqlalchemy.orm import Session
 
@@ -11,10 +12,13 @@ from followup.services.planning import Planner
 from followup.store import leads
 from followup.store.models import Lead
 
+#: Whoever finds more than that says more of the name.
+MOST = 50
+
 
 def search(session: Session, planner: Planner, query: str) -> Sequence[Lead]:
-    """Leads that match, newest first. Addresses are found by hash; names, being ciphertext at
-    rest, by reading the open leads alone."""
+    """Leads that match, at most `MOST`. Addresses are found by hash, the newest first; names, being
+    ciphertext at rest, by reading those of the open leads alone, in the board's order."""
     by_reference = leads.find_by_reference(session, query)
     if by_reference is not None:
         return [by_reference]
@@ -24,7 +28,9 @@ def search(session: Session, planner: Planner, query: str) -> Sequence[Lead]:
     wanted = name_key(query)
     if not wanted:
         return []
-    return [lead for lead in leads.list_open(session) if wanted in name_key(lead.name)]
+    names = leads.list_open_names(session)
+    found = islice((lead_id for lead_id, name in names if wanted in name_key(name)), MOST)
+    return leads.list_leads_by_id(session, list(found))
 
 
 def _address_hashes(planner: Planner, query: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -193,10 +193,18 @@ def list_by_address(
     return session.scalars(statement).all()
 
 
-def list_open(session: Session) -> Sequence[Lead]:
-    """Everybody who waits: the urgent, then the longest past the promise, first."""
-    statement = select(Lead).where(_IS_OPEN).order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
-    return session.scalars(statement).all()
+def list_open_names(session: Session) -> Iterator[tuple[uuid.UUID, str]]:
+    """Everybody who waits, with the name alone, which is deciphered as it is asked for: the urgent,
+    then the longest past the promise, first."""
+    statement = select(Lead.id, Lead.name).where(_IS_OPEN)
+    ordered = statement.order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
+    return ((lead_id, name) for lead_id, name in session.execute(ordered))
+
+
+def list_leads_by_id(session: Session, ids: Sequence[uuid.UUID]) -> list[Lead]:
+    """Those that there are, in that order."""
+    found = {lead.id: lead for lead in session.scalars(select(Lead).where(Lead.id.in_(ids)))}
+    return [found[lead_id] for lead_id in ids if lead_id in found]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from followup.services import searching
 from followup.services.searching import search
 from followup.store.db import reading
-from tests.services.cast import ALICE, BOB, Desk
+from tests.services.cast import ALICE, BOB, MINUTE, Desk
 
 
 def found(desk: Desk, query: str) -> list[str]:
@@ -55,3 +56,15 @@ def test_by_name_only_those_are_found_who_wait(desk: Desk) -> None:
     desk.mark(desk.submit(ALICE))
 
     assert found(desk, "Ames") == []
+
+
+def test_of_many_of_a_name_the_first_to_be_called_are_shown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "MOST", 2)
+    names = [f"Ann {letter}" for letter in "ABC"]
+    for number, name in enumerate(names):
+        desk.now += MINUTE
+        desk.submit({**ALICE, "name": name, "email": f"{number}@example.com", "phone": None})
+
+    assert found(desk, "ann") == names[:2]
