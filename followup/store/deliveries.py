@@ -5,16 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import (
-    ColumnElement,
-    Table,
-    exists,
-    func,
-    or_,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import ColumnElement, Table, exists, func, or_, select, union_all, update
 from sqlalchemy.orm import Session, aliased
 
 from followup.domain.cadence import Audience, Channel, Lane
