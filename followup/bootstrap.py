@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from followup.clinic import Clinic, read_clinic
 from followup.clinic_limits import Caps, Limits
 from followup.clock import Clock
-from followup.config import ENV_FILE, SENDING, Settings, is_loopback, read_settings
+from followup.config import ENV_FILE, SENDING, Settings, read_settings
+from followup.config_fields import is_loopback
 from followup.domain.cadence import Channel, Lane
 from followup.domain.rate import Rate
 from followup.services.composing import Composer

@@ -5,24 +5,22 @@ What the clinic says about itself is in `clinic.toml`, not here.
 
 import base64
 import errno
-import ipaddress
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from followup.clinic_sources import Secrets
-from followup.domain.address import email_key, normal_email, parse_phone
+from followup.config_fields import Listed, Networks, is_loopback, parts_of, usual_recipient
+from followup.domain.address import normal_email
 from followup.errors import Invalid, Misconfigured
 
 PREFIX = "FOLLOWUP_"
@@ -39,29 +37,6 @@ SECRET_MIN_LENGTH = 32
 LATEST_ANCHOR = 2**33
 
 _SENDING_NUMBER = re.compile(r"\+[1-9]\d{7,14}|\d{5,6}")
-
-
-def _split(value: object) -> object:
-    """Lists are comma-separated text."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _networks(value: object) -> object:
-    parts = _split(value)
-    try:
-        return tuple(ipaddress.ip_network(str(part)) for part in parts)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        raise ValueError("must be addresses or networks such as 10.0.0.1, 10.1.0.0/16") from None
-
-
-Listed = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
-Networks = Annotated[
-    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
-    NoDecode,
-    BeforeValidator(_networks),
-]
 
 #: developers.cloudflare.com/turnstile/get-started/server-side-validation
 TURNSTILE_URL = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
@@ -142,7 +117,7 @@ class Settings(BaseSettings):
     def _database(cls, url: str | None) -> str | None:
         expected = "must be sqlite:////path or postgresql://user:password@host:port/name"
         if url is not None:
-            parts = _address(url, ("sqlite", "postgresql"), expected)
+            parts = parts_of(url, ("sqlite", "postgresql"), expected)
             # A database in memory would keep nothing.
             if parts.scheme == "sqlite" and parts.path.strip("/") in ("", ":memory:"):
                 raise ValueError(expected)
@@ -153,7 +128,7 @@ class Settings(BaseSettings):
     def _broker(cls, url: str | None) -> str | None:
         known = ("redis", "rediss", "redis+socket", "amqp", "amqps")
         if url is not None:
-            _address(url, known, "must be redis://…, rediss://…, redis+socket://… or amqp://…")
+            parts_of(url, known, "must be redis://…, rediss://…, redis+socket://… or amqp://…")
         return url
 
     @field_validator("public_url", "twilio_api_url", "turnstile_url")
@@ -162,7 +137,7 @@ class Settings(BaseSettings):
         if url is None:
             return None
         expected = "must be an address such as https://followup.example.com"
-        parts = _address(url, ("http", "https"), expected)
+        parts = parts_of(url, ("http", "https"), expected)
         if not parts.hostname or parts.query or parts.fragment:
             raise ValueError(expected)
         return url.rstrip("/")
@@ -171,7 +146,7 @@ class Settings(BaseSettings):
     @classmethod
     def _recipients(cls, listed: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         try:
-            return tuple(SecretStr(_recipient(one.get_secret_value())) for one in listed)
+            return tuple(SecretStr(usual_recipient(one.get_secret_value())) for one in listed)
         except Invalid:
             raise ValueError("must be email addresses and phone numbers") from None
 
@@ -180,7 +155,7 @@ class Settings(BaseSettings):
     def _mail(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             expected = "must be smtp://user:password@host:port or smtps://…"
-            if not _address(url.get_secret_value(), ("smtp", "smtps"), expected).hostname:
+            if not parts_of(url.get_secret_value(), ("smtp", "smtps"), expected).hostname:
                 raise ValueError(expected)
         return url
 
@@ -189,7 +164,7 @@ class Settings(BaseSettings):
     def _mailbox(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             expected = "must be imaps://user:password@host/INBOX or imap://…"
-            parts = _address(url.get_secret_value(), ("imap", "imaps"), expected)
+            parts = parts_of(url.get_secret_value(), ("imap", "imaps"), expected)
             if not (parts.hostname and parts.username and parts.password):
                 raise ValueError(expected)
         return url
@@ -333,40 +308,10 @@ class Settings(BaseSettings):
         return is_loopback(self.twilio_api_url)
 
 
-def _recipient(text: str) -> str:
-    """An email address or a phone number in the form by which they are compared."""
-    return email_key(normal_email(text)) if "@" in text else parse_phone(text).e164
-
-
-def _address(url: str, schemes: Collection[str], expected: str) -> SplitResult:
-    """The parts of a URL; raises ValueError(expected) for one that cannot be used."""
-    try:
-        parts = urlsplit(url)
-        is_usable = parts.scheme in schemes and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise ValueError(expected)
-    return parts
-
-
 #: What a process that serves or sends cannot do without.
 SERVING = ("database_url", "broker_url", "secret_keys", "encryption_keys", "public_url")
 SENDING = (*SERVING, "smtp_url", "email_from", "twilio_account_sid", "twilio_auth_tokens")
 STORING = ("database_url", "encryption_keys")
-
-
-def is_loopback(url: str | None) -> bool:
-    """Whether the address is of this machine; an unset address is the provider's real one."""
-    host = urlsplit(url).hostname if url else None
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def cannot_listen(host: str, port: int, name: str, error: OSError) -> Misconfigured:

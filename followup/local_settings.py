@@ -15,7 +15,8 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 
 from followup.broker import broker_url
-from followup.config import PREFIX, SANDBOX_ACCOUNT_PREFIX, SENDING, Settings, is_loopback
+from followup.config import PREFIX, SANDBOX_ACCOUNT_PREFIX, SENDING, Settings
+from followup.config_fields import is_loopback
 from followup.errors import Misconfigured
 from followup.private_file import write_private
 

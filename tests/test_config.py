@@ -13,9 +13,9 @@ from followup.config import (
     STORING,
     TURNSTILE_URL,
     Settings,
-    is_loopback,
     read_settings,
 )
+from followup.config_fields import is_loopback
 from followup.errors import Misconfigured
 
 KEY = "dGVzdHMtb25seS1rZXktb25lLW5vdC1hLXNlY3JldCE="
