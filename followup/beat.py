@@ -33,6 +33,11 @@ def beat_table(rhythm: float) -> dict[str, dict[str, Any]]:
         "ask about unknown outcomes": {"task": "followup.settle", **seldom},
         "watch over all of it": {"task": "followup.watch", **seldom},
         "heed texts that were left over": {"task": "followup.heed_left", **seldom},
+        "tell of who waits, and of the week": {
+            "task": "followup.summarise",
+            "schedule": 60.0,
+            "options": {"queue": "upkeep", "expires": 60},
+        },
         "seal the audit trail": {
             "task": "followup.seal",
             "schedule": 5.0,

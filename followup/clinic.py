@@ -19,10 +19,10 @@ from followup.clinic_fields import (
     HolidaysOf,
     Language,
     Line,
+    OpenWeek,
     Phone,
     Slug,
     Url,
-    Week,
     Zone,
 )
 from followup.clinic_limits import (
@@ -66,7 +66,7 @@ class Site(Table):
     treatments: tuple[Literal["tms", "ketamine"], ...]
     holidays: HolidaysOf | None = None
     closed_on: frozenset[date] = frozenset()
-    hours: Week
+    hours: OpenWeek
 
     @cached_property
     def business_hours(self) -> BusinessHours:
@@ -101,6 +101,8 @@ class Recipient(Table):
     email: Email | None = None
     phone: Phone | None = None
     sites: tuple[Slug, ...] = ()
+    #: When on duty, by the clock of the lead's site; None: always.
+    hours: OpenWeek | None = None
 
     def serves(self, site: Site) -> bool:
         return not self.sites or site.id in self.sites
@@ -285,6 +287,8 @@ def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
             yield f"escalation[{index}].sites", expected
         if not recipient.is_reachable:
             yield f"escalation[{index}]", "expected an email or a phone"
+        if recipient.hours is not None and recipient.role is StaffRole.operator:
+            yield f"escalation[{index}].hours", "expected none for an operator, told at any hour"
     for index, site in enumerate(clinic.sites):
         yield from _site_contradictions(clinic, site, f"sites[{index}]")
     for kind in ("contact", "screening"):
@@ -300,10 +304,6 @@ def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
 def _site_contradictions(clinic: Clinic, site: Site, key: str) -> Iterator[tuple[str, str]]:
     if sum(other.id == site.id for other in clinic.sites) > 1:
         yield f"{key}.id", f"expected a different id for each site, got {site.id!r} twice"
-    try:
-        BusinessHours(site.zone, site.hours.days)
-    except ValueError as error:
-        yield f"{key}.hours", str(error)
     if not any(one.is_reachable for one in clinic.recipients(site, escalated=False)):
         yield "escalation", f'expected an entry with role = "staff" for the site {site.id}'
 

@@ -75,3 +75,11 @@ class Week(Table):
     @property
     def days(self) -> tuple[Hours, ...]:
         return self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun
+
+
+def _sometimes_open(week: Week) -> Week:
+    BusinessHours(ZoneInfo("UTC"), week.days)
+    return week
+
+
+OpenWeek = Annotated[Week, AfterValidator(_sometimes_open)]

@@ -24,6 +24,7 @@ from followup.services import (
     pruning,
     sending,
     settling,
+    summarising,
     watching,
 )
 from followup.store.db import UNUSABLE, cause_of
@@ -143,6 +144,12 @@ def watch() -> None:
 def heed_left() -> None:
     service = worker_service()
     heeding.heed_left(service.engine, service.planner, service.now())
+
+
+@app.task(name="followup.summarise")
+def summarise() -> None:
+    service = worker_service()
+    summarising.summarise(service.engine, service.planner, service.now())
 
 
 @app.task(name="followup.seal")

@@ -51,6 +51,7 @@ def test_beat_has_every_lane_looked_at_each_second_and_the_upkeep_done_at_times(
         ("followup.settle", "upkeep", "15.0"),
         ("followup.watch", "upkeep", "15.0"),
         ("followup.heed_left", "upkeep", "15.0"),
+        ("followup.summarise", "upkeep", "60.0"),
         ("followup.reconcile", "upkeep", str(crontab(minute="17"))),
         ("followup.finish_erasures", "upkeep", str(crontab(minute="37"))),
         ("followup.prune", "upkeep", str(crontab(hour="9", minute="47"))),

@@ -25,6 +25,9 @@ class AlarmKind(StrEnum):
     held = "held"
     #: Not a state, but a list: people whom no message of ours reached.
     unreached = "unreached"
+    #: Nor is anything wrong with these: who waits at a site when it opens, and how its week went.
+    morning = "morning"
+    weekly = "weekly"
 
 
 #: Told to the staff of the default site, who can act on it, rather than to the operators.
@@ -101,6 +104,10 @@ def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
             return _held(int(facts.get("count", 0)))
         case AlarmKind.unreached:
             return _unreached(facts)
+        case AlarmKind.morning:
+            return f"Who waits for a call this morning: {subject}."
+        case AlarmKind.weekly:
+            return f"How the week went: {subject}."
 
 
 def _paused(subject: str, facts: Mapping[str, Any]) -> str:

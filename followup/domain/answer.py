@@ -21,8 +21,24 @@ class Answer(StrEnum):
     received = "received"
 
 
+class StaffAnswer(StrEnum):
+    """What a text of the staff's own is answered with: what happened to the lead."""
+
+    contacted = "staff-contacted"
+    #: Somebody else had marked it contacted before.
+    was_first = "staff-was-first"
+    attempt = "staff-attempt"
+    snoozed = "staff-snoozed"
+    closed = "staff-closed"
+    #: Nothing was changed, and how to say it; the same whether or not there is such a lead.
+    how = "staff-how"
+
+
 #: To one number, one of a kind in that time.
 ANSWER_EVERY = timedelta(days=1)
+
+#: To a text of staff that is no command: a phone that answers by itself must not be answered on.
+HOW_EVERY = timedelta(minutes=10)
 
 #: 47 CFR 64.1200(a)(12): one text that confirms the opt-out is within the consent that it ends.
 #: HELP is answered whatever the subscription (CTIA Messaging Principles, May 2023, 5.1.2).
@@ -32,10 +48,13 @@ DESPITE_SUPPRESSION = frozenset({Answer.opted_out, Answer.help})
 DESPITE_CAPS = frozenset({Answer.crisis})
 
 
-def choose_answer(meaning: Meaning, *, in_danger: bool, is_known: bool) -> Answer | None:
+def choose_answer(
+    meaning: Meaning, *, in_danger: bool, is_known: bool, is_command: bool = False
+) -> Answer | None:
     """The one answer to a text: after an opt-out nothing but its confirmation, whatever it says.
 
-    Somebody whom we do not know is not thanked for a text that may be meant for others.
+    Somebody whom we do not know is not thanked for a text that may be meant for others; who texts
+    what only staff would hears where we are to be reached, so that nobody takes it for done.
     """
     if meaning is Meaning.opt_out:
         return Answer.opted_out
@@ -43,6 +62,6 @@ def choose_answer(meaning: Meaning, *, in_danger: bool, is_known: bool) -> Answe
         return Answer.crisis
     if meaning is Meaning.opt_in:
         return Answer.opted_in
-    if meaning is Meaning.help:
+    if meaning is Meaning.help or (is_command and not is_known):
         return Answer.help
     return Answer.received if is_known else None

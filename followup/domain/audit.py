@@ -23,6 +23,8 @@ class Door(StrEnum):
     page = "page"
     #: A signed link, as in an alert to staff or at the foot of a mail.
     link = "link"
+    #: A text from a phone of the staff.
+    text = "text"
     command_line = "command line"
     #: The service by itself, such as for a text or a report that came in.
     service = "service"

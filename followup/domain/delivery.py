@@ -136,6 +136,7 @@ class Reason(StrEnum):
     our_fault = "our_fault"
     capped = "capped"
     staff_left = "staff_left"
+    off_duty = "off_duty"
     outdated = "outdated"
 
 
@@ -173,6 +174,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.our_fault: "We stumbled over it; the log says how, and it is tried again in an hour.",
     Reason.capped: "This address or lead has had as many messages as one may get in that time.",
     Reason.staff_left: "This person no longer works here.",
+    Reason.off_duty: "This person was off duty, and a colleague on duty hears of it.",
     Reason.outdated: "What it says is no longer true.",
     Reason.undeliverable: "The provider took it, but could not deliver it.",
 }

@@ -42,6 +42,8 @@ class Facts:
     is_of_old: bool = False
     #: Whether it goes to somebody who no longer works here.
     has_left: bool = False
+    #: Whether a colleague, who is on duty, is told in place of this one.
+    is_off_duty: bool = False
     #: When the submission that this answers came in.
     arrived_at: datetime
     hours: BusinessHours
@@ -102,7 +104,8 @@ _SEND = Send()
 
 
 def assess(facts: Facts, now: datetime) -> Verdict:
-    """The rules in order of weight: owed, in time, welcome, not too many, at a proper hour."""
+    """The rules in order of weight: owed, in time, welcome, not too many, at a proper hour, and
+    last, because a wait may bring another shift: to who is on duty."""
     return (
         _no_longer_owed(facts)
         or _put_off(facts, now)
@@ -110,6 +113,7 @@ def assess(facts: Facts, now: datetime) -> Verdict:
         or _unwelcome(facts)
         or _too_many(facts)
         or _wrong_hour(facts, now)
+        or _off_duty(facts)
         or _SEND
     )
 
@@ -182,6 +186,10 @@ def _wrong_hour(facts: Facts, now: datetime) -> Wait | Skip | None:
     if facts.useless_at is not None and allowed_at >= facts.useless_at:
         return Skip(Reason.window_too_late, Status.expired)
     return Wait(allowed_at, Reason.quiet_hours, extends_expiry=True)
+
+
+def _off_duty(facts: Facts) -> Skip | None:
+    return Skip(Reason.off_duty) if facts.is_off_duty else None
 
 
 def _next_window(facts: Facts, now: datetime) -> datetime | None:

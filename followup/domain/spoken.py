@@ -1,7 +1,7 @@
 """Instants and durations as people say them, in the languages of the wording."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _DAYS: Mapping[str, tuple[str, ...]] = {
@@ -46,10 +46,15 @@ def _day_in_words(local: datetime, today: datetime, language: str) -> str:
     weekday = _DAYS[language][local.weekday()]
     if 0 <= distance < 7:
         return weekday if language == "en" else f"el {weekday}"
-    month = _MONTHS[language][local.month - 1]
+    return day_in_words(local.date(), language)
+
+
+def day_in_words(day: date, language: str) -> str:
+    """`Monday, November 23`, `el lunes 23 de noviembre`."""
+    weekday, month = _DAYS[language][day.weekday()], _MONTHS[language][day.month - 1]
     if language == "es":
-        return f"el {weekday} {local.day} de {month}"
-    return f"{weekday}, {month} {local.day}"
+        return f"el {weekday} {day.day} de {month}"
+    return f"{weekday}, {month} {day.day}"
 
 
 _UNITS: Mapping[str, tuple[tuple[str, str], ...]] = {

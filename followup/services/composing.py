@@ -1,18 +1,18 @@
 """Makes the message of a delivery: the facts that its wording may use, its links and headers."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
 
-from followup.domain.alarm import describe
+from followup.domain.alarm import AlarmKind, describe
 from followup.domain.cadence import Audience, Channel
 from followup.domain.lead import Role
-from followup.domain.spoken import duration_in_words, promise_in_words
+from followup.domain.spoken import day_in_words, duration_in_words, promise_in_words
 from followup.services.links import Links
 from followup.services.planning import Planner
 from followup.store.claims import Row
 from followup.store.models import Alarm, Lead, Reply
-from followup.templates import Templates, clinic_facts
+from followup.templates import SUMMARIES, Templates, clinic_facts
 from followup.transports.base import Outgoing
 
 
@@ -104,12 +104,14 @@ class Composer:
         return clinic.default_language
 
     def _facts(self, row: Row, about: Lead | Alarm | Reply, now: datetime) -> dict[str, Any]:
+        if isinstance(about, Alarm) and row.cadence == SUMMARIES:
+            return self._facts_of_summary(about)
         if isinstance(about, Alarm):
             return self._of_clinic(None) | {
                 "alarm": describe(about.kind, about.subject, about.facts)
             }
         if isinstance(about, Reply):
-            return self._of_clinic(None) | {"reference": "", "link": ""}
+            return self._of_clinic(None) | {"reference": "", "link": "", **(about.told or {})}
         return self._facts_of_lead(row, about, now)
 
     def _facts_of_lead(self, row: Row, lead: Lead, now: datetime) -> dict[str, Any]:
@@ -129,6 +131,27 @@ class Composer:
             "first_name": lead.name if lead.role is Role.patient else "",
             "when": promise_in_words(promised_at, now, site.zone, language),
         }
+
+    def _facts_of_summary(self, summary: Alarm) -> dict[str, Any]:
+        facts, language = summary.facts, self._planner.clinic.default_language
+        named = facts.get("references", [])
+        told = {
+            "waiting_leads": facts["waiting"],
+            "overdue_leads": facts["overdue"],
+            "references": ", ".join(named),
+            "more_leads": facts["waiting"] - len(named),
+            "board": self._links.board_url(facts["site"]),
+            "day": day_in_words(date.fromisoformat(facts["day"]), language),
+        }
+        if summary.kind is AlarmKind.weekly:
+            wait = timedelta(seconds=facts["median_seconds"] or 0)
+            told |= {
+                "new_leads": facts["new"],
+                "contacted_leads": facts["contacted"],
+                "kept_promises": facts["kept"],
+                "median_wait": duration_in_words(wait, language),
+            }
+        return self._of_clinic(facts["site"]) | told
 
     def _of_clinic(self, site_id: str | None) -> dict[str, object]:
         known = self._public.get(site_id)

@@ -18,6 +18,7 @@ from followup.domain.eligibility import FIRST_TEXT_EVERY, Facts
 from followup.domain.lead import LeadStatus
 from followup.services.braking import Brake
 from followup.services.planning import Planner
+from followup.services.rostering import answers_staff, is_off_duty
 from followup.store import consents, deliveries, people
 from followup.store.claims import Row
 from followup.store.models import Alarm, Consent, Lead, Person, Reply
@@ -54,6 +55,8 @@ class Gathering:
         if isinstance(about, Alarm):
             facts = _facts_of_alarm(self._planner, row, about, self._reserved_allowed)
             return replace(facts, **further)
+        if row.audience is Audience.staff:
+            further["is_off_duty"] = is_off_duty(self._planner.clinic, row, about, self._now)
         most = None
         if row.channel is Channel.sms and row.audience is Audience.patient:
             site = self._planner.clinic.site(about.site if isinstance(about, Lead) else None)
@@ -65,7 +68,8 @@ class Gathering:
                 "window": allowance.window,
                 "useless_at": _useless_at(self._planner, row, about, site),
             }
-        if self._brake is not None:
+        # Staff who text are answered: the same phone's alerts are what may be too many.
+        if self._brake is not None and not answers_staff(row):
             further["capped_until"] = self._brake.capped_until(row, most)
         facts = _facts(self._planner, self._known, row, about, self._reserved_allowed)
         return replace(facts, **further)

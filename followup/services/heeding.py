@@ -17,18 +17,20 @@ from followup.clinic import Clinic
 from followup.domain.address import parse_phone
 from followup.domain.answer import ANSWER_EVERY, Answer, choose_answer
 from followup.domain.cadence import Audience, Channel
+from followup.domain.command import read_command
 from followup.domain.consent import Meaning
-from followup.domain.delivery import Reason
 from followup.domain.instrument import is_urgent
 from followup.domain.lead import WAITING, Priority, Role
 from followup.domain.risk import find_risk, free_texts
 from followup.errors import Invalid
 from followup.services.arriving import audiences_of
+from followup.services.obeying import obey
 from followup.services.planning import Planner
+from followup.services.telling import tell, tell_of_text
 from followup.store import answers, deliveries, leads, replies
 from followup.store.db import lock_addresses, reading, transaction
 from followup.store.models import Lead, Reply, Submission
-from followup.templates import DANGER, REPLIED
+from followup.templates import DANGER
 
 log = structlog.get_logger()
 
@@ -68,10 +70,19 @@ def heed_reply(engine: Engine, planner: Planner, reply_id: uuid.UUID, now: datet
         if words:
             is_told = _raise_danger(session, planner, lead, words, now, reply=reply)
         elif reply.is_for_staff:
-            _tell_of_text(session, planner, lead, reply, now)
-        if reply.is_answerable:
+            tell_of_text(session, planner, lead, reply, now)
+        colleague = planner.find_colleague(session, reply.sender)
+        if colleague is not None:
+            if reply.is_answerable and not words:
+                obey(session, planner, colleague, reply, now)
+        elif reply.is_answerable:
             meaning = reply.meaning or Meaning.none
-            answer = choose_answer(meaning, in_danger=is_told, is_known=lead is not None)
+            answer = choose_answer(
+                meaning,
+                in_danger=is_told,
+                is_known=lead is not None,
+                is_command=read_command(reply.body) is not None,
+            )
             if answer is not None:
                 _answer(session, planner, lead, answer, reply.sender, reply.received_at, now, reply)
         reply.heeded_at = now
@@ -126,48 +137,7 @@ def _raise_danger(
         session.flush()
     # To be told again and again, somebody must be able to say that they have heard.
     again = lead is not None and lead.status in WAITING
-    return _tell(session, planner, lead, DANGER, now, reply=reply, again=again)
-
-
-def hand_over(session: Session, planner: Planner, part: Lead, lead: Lead, now: datetime) -> None:
-    """What staff were still to hear of the part, of danger and of texts, they hear of the lead."""
-    for step in (DANGER, REPLIED):
-        if answers.find_untold_channels(session, part.id, step):
-            _tell(session, planner, lead, step, now, again=step == DANGER)
-    deliveries.cancel_notices(session, part.id, Reason.closed)
-
-
-def _tell(
-    session: Session,
-    planner: Planner,
-    lead: Lead | None,
-    step: str,
-    now: datetime,
-    *,
-    reply: Reply | None = None,
-    again: bool,
-) -> bool:
-    """Whether anybody of the staff is really told."""
-    reply_id = reply.id if reply else None
-    while True:
-        told = answers.last_occurrence(session, lead.id, step) if lead else 0
-        rows = planner.notice_rows(
-            session, lead, step, now, told=told, reply_id=reply_id, again=again
-        )
-        # Nobody to tell; or told; or the numbers were planned meanwhile, for another text.
-        if not rows or deliveries.plan(session, rows):
-            return bool(rows)
-
-
-def _tell_of_text(
-    session: Session, planner: Planner, lead: Lead | None, reply: Reply, now: datetime
-) -> None:
-    """Staff hear that somebody wrote; where they are still to hear of an earlier text, that says
-    it too."""
-    untold = answers.find_untold_channels(session, lead.id if lead else None, REPLIED)
-    told = answers.last_occurrence(session, lead.id, REPLIED) if lead else 0
-    rows = planner.notice_rows(session, lead, REPLIED, now, told=told, reply_id=reply.id)
-    deliveries.plan(session, [row for row in rows if row["channel"] not in untold])
+    return tell(session, planner, lead, DANGER, now, reply=reply, again=again)
 
 
 def _answer(

@@ -84,6 +84,10 @@ class Links:
         is_alive = now - OPENING_LIFE < opened_at <= now
         return Opening(number, opened_at) if is_alive and isinstance(number, str) else None
 
+    def board_url(self, site: str) -> str:
+        """The staff's page of who waits there; it asks for a sign-in."""
+        return f"{self.public_url}/staff?site={quote(site)}"
+
     def status_url(self, delivery_id: uuid.UUID) -> str:
         """Where Twilio reports to. The fragment asks for retries and is not signed
         (twilio.com/docs/usage/webhooks/webhooks-connection-overrides)."""

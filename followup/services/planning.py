@@ -8,15 +8,15 @@ from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
-from followup.clinic import Clinic, Recipient, Site
+from followup.clinic import Clinic, Recipient, Site, StaffRole
 from followup.domain.address import email_key
-from followup.domain.answer import Answer
+from followup.domain.answer import Answer, StaffAnswer
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.store import deliveries, people
 from followup.store.claims import Row
 from followup.store.crypto import Keyring
 from followup.store.models import Alarm, Delivery, Lead, Person, Reply
-from followup.templates import ALARMS, REPLIES
+from followup.templates import ALARMS, REPLIES, SUMMARIES
 
 
 @dataclass(frozen=True)
@@ -151,21 +151,22 @@ class Planner:
     def answer_rows(
         self,
         lead: Lead | None,
-        answer: Answer,
+        answer: Answer | StaffAnswer,
         number: str,
         arrived_at: datetime,
         now: datetime,
         *,
         occurrence: int = 1,
         reply_id: uuid.UUID | None = None,
+        name: str | None = None,
     ) -> list[dict[str, Any]]:
-        """The fixed answer to what came from a number, by text, at once."""
+        """The fixed answer to what came from a number, by text, at once; `name` is the staff's."""
         step = self.find_step(REPLIES, answer)
         hours = self.clinic.site(lead.site if lead else None).business_hours
         if step is None:
             return []
         return [
-            self._row(step, Channel.sms, number, None)
+            self._row(step, Channel.sms, number, name)
             | _about(lead, reply_id)
             | {
                 "occurrence": occurrence,
@@ -207,6 +208,31 @@ class Planner:
             for address, name in self._staff(
                 session, site, channel, escalated=step.escalates(slot)
             ).items()
+        ]
+
+    def summary_rows(
+        self,
+        session: Session,
+        summary: Alarm,
+        step: Step,
+        roles: Collection[str],
+        opens_at: datetime,
+        site: Site,
+    ) -> list[dict[str, Any]]:
+        """What the site's people of those roles are told at its opening."""
+        return [
+            self._row(step, channel, address, name)
+            | {
+                "alarm_id": summary.id,
+                "cadence": SUMMARIES,
+                "episode": 0,
+                "occurrence": 1,
+                "arrived_at": opens_at,
+                "due_at": opens_at,
+                "expires_at": step.expires_at(1, channel, opens_at, site.business_hours),
+            }
+            for channel in step.channels
+            for address, name in self._of_roles(session, site, channel, roles).items()
         ]
 
     def _hearers(self, session: Session, site: Site | None, channel: Channel) -> dict[str, str]:
@@ -290,11 +316,14 @@ class Planner:
     ) -> dict[str, str]:
         """Names by address: whom clinic.toml names, and the people of the staff with an address."""
         roles = ("staff", "manager") if escalated else ("staff",)
-        everybody: list[Recipient | Person] = [
-            *self.clinic.recipients(site, escalated=escalated),
-            *(person for person in self._people(session) if person.role in roles),
-        ]
-        return _by_address(everybody, channel)
+        return self._of_roles(session, site, channel, roles)
+
+    def _of_roles(
+        self, session: Session, site: Site, channel: Channel, roles: Collection[str]
+    ) -> dict[str, str]:
+        named = self.clinic.recipients(site, escalated=True)
+        everybody: list[Recipient | Person] = [*named, *self._people(session)]
+        return _by_address((one for one in everybody if one.role in roles), channel)
 
     def _people(self, session: Session) -> Sequence[Person]:
         return people.list_people(session, active=True) if self.staff is None else self.staff
@@ -304,6 +333,13 @@ class Planner:
         named = {one.phone for one in self.clinic.escalation}
         working = (one.phone for one in people.list_people(session, active=True))
         return number in named.union(working)
+
+    def find_colleague(self, session: Session, number: str) -> str | None:
+        """By name, who of those that hear of leads texts from that number: a person of the staff,
+        else whom clinic.toml names. Operators hear nothing of leads, and say nothing of them."""
+        alerted = [one for one in self.clinic.escalation if one.role is not StaffRole.operator]
+        everybody: list[Recipient | Person] = [*people.list_people(session, active=True), *alerted]
+        return next((one.name for one in everybody if one.phone == number), None)
 
     def hash_address(self, channel: Channel, address: str) -> str:
         return self.keyring.hash(email_key(address) if channel is Channel.email else address)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from followup.domain.answer import Answer
 from followup.domain.cadence import Audience, Channel
+from followup.domain.command import read_command
 from followup.domain.consent import (
     Act,
     MatchedBy,
@@ -25,6 +26,7 @@ from followup.domain.lead import WAITING
 from followup.services.alarming import blame_us
 from followup.services.heeding import try_to_heed
 from followup.services.ladder import LOST, climb
+from followup.services.obeying import COMMANDING
 from followup.services.pausing import pause
 from followup.services.planning import Planner
 from followup.services.silencing import silence
@@ -161,14 +163,20 @@ def receive_reply(engine: Engine, planner: Planner, text: Text, now: datetime) -
 
 def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: datetime) -> Reply:
     hashes = planner.hashes_of(Channel.sms, text.sender)
+    is_staff = planner.is_of_staff(session, text.sender)
+    is_answerable = not text.is_answered and not is_staff
     found = leads.list_by_address(session, hashes)
+    if meant.meaning in COMMANDING and planner.find_colleague(session, text.sender):
+        is_answerable = not text.is_answered
+        if read_command(text.body) is not None:
+            # Said as one of the staff, though the same phone may have filled in a form.
+            found = []
     owners = [lead for lead in found if lead.phone_hash in hashes]
     waiting = [lead for lead in owners if lead.status in WAITING]
     # The newest that waits, else the newest; of what was merged, the whole.
     newest = next(iter(waiting or owners), None)
     lead = leads.find_whole(session, newest) if newest else None
     reminded = {one.id for part in owners for one in (part, leads.find_whole(session, part))}
-    is_staff = planner.is_of_staff(session, text.sender)
     reply = replies.add_reply(
         session,
         provider_id=text.provider_id,
@@ -180,7 +188,7 @@ def _keep(session: Session, planner: Planner, text: Text, meant: Reading, now: d
         meaning=meant.meaning,
         matched_by=meant.matched_by,
         is_for_staff=meant.is_for_staff and not (is_staff and lead is None),
-        is_answerable=not (text.is_answered or is_staff),
+        is_answerable=is_answerable,
     )
     if meant.meaning is Meaning.opt_out:
         is_new = _silence(session, hashes, text, meant, now)

@@ -19,9 +19,9 @@ from followup.domain.consent import REFUSALS, Act, SuppressionReason
 from followup.domain.delivery import Reason
 from followup.domain.lead import LeadStatus, Priority
 from followup.errors import Conflict
-from followup.services.heeding import hand_over
 from followup.services.planning import Planner
 from followup.services.silencing import lock_refusals, refuse_elsewhere
+from followup.services.telling import hand_over
 from followup.store import consents, deliveries, leads, ledger
 from followup.store.models import Lead
 

@@ -14,13 +14,17 @@ from followup.store.models import Delivery
 
 
 def was_answered(
-    session: Session, hashes: Collection[str], step: str, since: datetime | None
+    session: Session,
+    hashes: Collection[str],
+    step: str,
+    since: datetime | None,
+    audience: Audience = Audience.patient,
 ) -> bool:
     """Whether an answer of that kind to the number was planned after `since`, or ever."""
     statement = select(Delivery.id).where(
         Delivery.recipient_hash.in_(hashes),
         Delivery.channel == Channel.sms,
-        Delivery.audience == Audience.patient,
+        Delivery.audience == audience,
         Delivery.cadence.is_not(None),
         Delivery.step == step,
     )

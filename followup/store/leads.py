@@ -162,7 +162,7 @@ def list_leads(
         owner = select(Submission.lead_id).where(Submission.id == submission)
         statement = statement.where(Lead.id.in_(owner))
     if overdue is not None:
-        late = _is_late(now)
+        late = is_late(now)
         statement = statement.where(late if overdue else ~late)
     # One after the other, and not in one order, for which all would have to be looked at.
     found: list[Lead] = []
@@ -229,7 +229,7 @@ def list_waiting(
     the page before."""
     statement = _wanted(select(Lead).where(Lead.status == LeadStatus.open), wanted)
     if overdue:
-        statement = statement.where(_is_late(now))
+        statement = statement.where(is_late(now))
     last = session.get(Lead, after) if after is not None else None
     if last is not None:
         urgency = literal(int(is_urgent(last.priority, last.status)))
@@ -298,7 +298,7 @@ def count_held(session: Session) -> tuple[int, datetime | None]:
 def count_waiting(session: Session, now: datetime) -> tuple[int, int]:
     """How many wait for a call, and how many of them longer than was promised."""
     waiting = select(func.count()).where(_IS_OPEN)
-    late = select(func.count()).select_from(Lead).where(_is_late(now))
+    late = select(func.count()).select_from(Lead).where(is_late(now))
     return session.execute(waiting).scalar_one(), session.execute(late).scalar_one()
 
 
@@ -312,7 +312,7 @@ def list_contact_times(
     return [(created, promised, at) for created, promised, at in session.execute(statement) if at]
 
 
-def _is_late(now: datetime) -> Any:
+def is_late(now: datetime) -> Any:
     """The same rule as `domain.lead.is_overdue`, where the rows are."""
     return and_(
         _IS_OPEN,

@@ -5,9 +5,11 @@ Web pages are rendered by `web`; only their environment comes from here.
 
 from followup.templates.catalogue import (
     DANGER,
+    MORNING,
     OVER,
     RAISED,
     REPLIED,
+    WEEKLY,
     Templates,
     check_templates,
     pages_environment,
@@ -15,16 +17,19 @@ from followup.templates.catalogue import (
 from followup.templates.facts import VARIABLES, Place, Variable, clinic_facts, greeting_name
 from followup.templates.lint import sample_facts
 from followup.templates.problem import Problem, Refused
-from followup.templates.wording import ALARMS, REPLIES, Message
+from followup.templates.wording import ALARMS, REPLIES, SUMMARIES, Message
 
 __all__ = [
     "ALARMS",
     "DANGER",
+    "MORNING",
     "OVER",
     "RAISED",
     "REPLIED",
     "REPLIES",
+    "SUMMARIES",
     "VARIABLES",
+    "WEEKLY",
     "Message",
     "Place",
     "Problem",

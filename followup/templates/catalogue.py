@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from followup.clinic import Clinic
-from followup.domain.answer import Answer
+from followup.domain.answer import Answer, StaffAnswer
 from followup.domain.cadence import Audience, Cadence, Channel, Step
 from followup.domain.lead import Role
 from followup.errors import NotFound, Unfit
@@ -19,6 +19,7 @@ from followup.templates.problem import Problem, Refused, collecting
 from followup.templates.wording import (
     ALARMS,
     REPLIES,
+    SUMMARIES,
     Key,
     Letterhead,
     Message,
@@ -36,8 +37,10 @@ _CADENCE_FILE = "cadence.toml"
 RAISED, OVER = "raised", "over"
 #: Those of the cadence `replies` that are for staff: somebody wrote; somebody may be in danger.
 REPLIED, DANGER = "replied", "danger"
+#: Those of the cadence `summaries`, each of which a clinic may leave out.
+MORNING, WEEKLY = "morning", "weekly"
 #: What must be there, whatever the clinic's own cadences are: the steps by their cadence.
-_OURS = {ALARMS: (RAISED, OVER), REPLIES: (*Answer, REPLIED, DANGER)}
+_OURS = {ALARMS: (RAISED, OVER), REPLIES: (*Answer, *StaffAnswer, REPLIED, DANGER)}
 
 
 class Templates:
@@ -152,11 +155,13 @@ def _unknown_cadences(
             found = cadences[name].find_step(step) if name in cadences else None
             if name in cadences and found is None:
                 yield Problem(path, None, f"expected a step {str(step)!r}")
-            if found is not None and (wrong := _wrongly_told(found, isinstance(step, Answer))):
+            if found is not None and (wrong := _wrongly_told(found, step)):
                 yield Problem(path, None, f"step {step}: expected {wrong}")
     for cadence in cadences.values():
         path = folder / cadence.name / _CADENCE_FILE
         for step in cadence.steps:
+            if cadence.name == SUMMARIES and (wrong := _wrongly_told(step, step.name)):
+                yield Problem(path, None, f"step {step.name}: expected {wrong}")
             # A delivery's key holds the step, and not the cadence.
             if cadence.name not in _OURS and step.name in _OURS[REPLIES]:
                 yield Problem(path, None, f"step {step.name}: is a name of templates/replies/")
@@ -166,12 +171,14 @@ def _unknown_cadences(
             yield Problem(path, None, f"is missing; clinic.toml names it: forms.{kind}.cadence")
 
 
-def _wrongly_told(step: Step, is_answer: bool) -> str | None:
+def _wrongly_told(step: Step, name: str) -> str | None:
     """An answer goes where the text came from; all else of ours is for staff."""
-    if not is_answer:
-        return None if step.audience is Audience.staff else "audience = 'staff'"
-    is_right = step.audience is Audience.patient and step.every_channel == (Channel.sms,)
-    return None if is_right else "audience = 'patient' and channels = ['sms']"
+    audience = Audience.patient if isinstance(name, Answer) else Audience.staff
+    by_text_alone = isinstance(name, Answer | StaffAnswer)
+    is_right = not by_text_alone or step.every_channel == (Channel.sms,)
+    if step.audience is audience and is_right:
+        return None
+    return f"audience = '{audience}'{' and channels = ' + repr(['sms']) if by_text_alone else ''}"
 
 
 _MEANT_FOR = {

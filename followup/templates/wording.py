@@ -19,6 +19,8 @@ from followup.templates.problem import Problem, Refused
 ALARMS = "alarms"
 #: The cadence of what answers a text, or tells staff of one.
 REPLIES = "replies"
+#: The cadence of what staff are told once a day, and managers once a week.
+SUMMARIES = "summaries"
 
 _SUFFIXES = {Channel.email: "md", Channel.sms: "txt"}
 
@@ -191,7 +193,7 @@ def read_email(source: Source, key: Key, audience: Audience, letterhead: Letterh
 
 
 def _staff_place(key: Key) -> Place:
-    return Place.alarm if key.cadence == ALARMS else Place.staff
+    return Place.alarm if key.cadence in (ALARMS, SUMMARIES) else Place.staff
 
 
 #: Where the page of a mail takes the words.

@@ -28,7 +28,7 @@ from followup.services import (
     uniting,
 )
 from followup.services.erasing import Eraser
-from followup.store import counts, deliveries, leads, submissions
+from followup.store import counts, deliveries, leads, submissions, summaries
 from followup.store.db import reading, transaction
 from followup.store.models import Base, Consent, Decision, Delivery, Lead, Submission
 from tests.services.cast import ALICE, BOB, DAY, Desk
@@ -254,6 +254,11 @@ def staff_look(desk: Desk) -> None:
         counts.count_due(session, desk.now)
         counts.count_unknown(session)
         submissions.count_problems(session)
+        clinic = desk.planner.clinic
+        summaries.count_waiting(session, clinic, clinic.sites[0], desk.now)
+        summaries.list_references(session, clinic, clinic.sites[0], 20)
+        for ask in (summaries.count_new, summaries.list_contacts):
+            ask(session, clinic, clinic.sites[0], desk.now - 7 * DAY, desk.now)
 
 
 def nightly(desk: Desk) -> None:

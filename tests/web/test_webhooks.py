@@ -13,6 +13,7 @@ from tests.web.caller import TOKENS, Caller, faults
 
 INBOUND = "/webhooks/twilio/inbound"
 ALICES_NUMBER = "+14155550101"
+FRONT_DESK_PHONE = "+19495550111"
 
 
 def text(body: str, sid: str = "SM1", **more: str) -> dict[str, str]:
@@ -320,6 +321,26 @@ def test_texts_of_no_lead_are_there_for_staff_alone(api: Caller, dana: dict[str,
     assert api.http.get("/admin/replies/unassigned").status_code == 401
     (one,) = api.http.get("/admin/replies/unassigned", headers=dana).json()["items"]
     assert (one["from"], one["body"]) == ("+14155550199", "Who is this?")
+
+
+def test_a_done_that_twilio_delivers_three_times_marks_once_and_is_answered_once(
+    api_everywhere: Caller,
+) -> None:
+    dana = api_everywhere.staff()
+    lead = api_everywhere.lead(dana)
+    api_everywhere.send_due()
+    done = text(f"Done {lead['reference']}") | {"From": FRONT_DESK_PHONE}
+
+    answers = [api_everywhere.twilio(INBOUND, done) for _ in range(3)]
+    sent = api_everywhere.send_due()
+
+    assert [(one.status_code, "<Message" in one.text) for one in answers] == [(200, False)] * 3
+    (told,) = sent
+    assert told.to == FRONT_DESK_PHONE
+    assert told.text.endswith(f": {lead['reference']} is marked contacted.")
+    found = api_everywhere.whole(dana, lead["id"])
+    assert (found["status"], found["contacted_by"]) == ("contacted", "Front desk")
+    assert found["replies"] == []
 
 
 def test_help_is_answered_by_us_where_twilio_leaves_it_to_us(

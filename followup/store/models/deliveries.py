@@ -16,6 +16,7 @@ from followup.store.models.base import Base
 from followup.store.words import Word
 
 _FIRST_TEXT = "lane = 'ack' AND channel = 'sms' AND audience = 'patient' AND cadence IS NULL"
+_IS_SUMMARY = "kind IN ('morning', 'weekly')"
 _CAME_BACK = "audience = 'staff' AND status IN ('failed', 'undelivered')"
 
 
@@ -251,6 +252,15 @@ class Alarm(Base):
             unique=True,
             sqlite_where=text("cleared_at IS NULL"),
             postgresql_where=text("cleared_at IS NULL"),
+        ),
+        # What is told once a day or week and site.
+        Index(
+            "uq_alarms_summary",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text(_IS_SUMMARY),
+            postgresql_where=text(_IS_SUMMARY),
         ),
         # Whether one of that kind and subject was over of late; and which are old enough to go.
         Index("ix_alarms_subject", "kind", "subject", "cleared_at"),

@@ -125,6 +125,8 @@ class Lead(Base):
             sqlite_where=text("merged_into IS NOT NULL"),
             postgresql_where=text("merged_into IS NOT NULL"),
         ),
+        # How many came in of late.
+        Index("ix_leads_created", "created_at"),
         # The reviewer's, and each look of the watch: what is held, and since when?
         Index(
             "ix_leads_held",
@@ -298,6 +300,9 @@ class Reply(Base):
     is_answerable: Mapped[bool] = mapped_column(Boolean, default=True, server_default=false())
     #: When staff's alert and the answer were planned; None until then.
     heeded_at: Mapped[datetime | None]
+    #: What its sender of the staff is answered: a reference, a colleague's name, an hour; nothing
+    #: of a patient. None for everybody else's.
+    told: Mapped[dict[str, Any] | None]
 
 
 class RiskMatch(Base):
