@@ -81,6 +81,22 @@ def most_in_a_second(taken: Sequence[Message]) -> int:
 
 
 @pytest.mark.briefly_on("postgresql")
+@pytest.mark.timeout(300)
+def test_without_a_rate_the_same_storm_is_faster_than_it(
+    short_directory: Path, database_url: str
+) -> None:
+    """The control: what the test below sees is the rate's doing, and not the machine's."""
+    with open_crew(short_directory, database_url, {}) as (crew, _):
+        crew.receive(LEAD)
+        eventually(partial(crew.are_acknowledged, LEAD), within=60)
+        let_texts_fall_due(crew, 120)
+        eventually(lambda: count_gone(crew) == 120, within=180)
+        taken = texts(crew)
+
+    assert most_in_a_second(taken) > RATE + BURST + max(one.segments for one in taken) - 1
+
+
+@pytest.mark.briefly_on("postgresql")
 @pytest.mark.timeout(600)
 def test_four_worker_processes_keep_to_the_rate_though_the_broker_is_lost_in_the_middle(
     short_directory: Path,
