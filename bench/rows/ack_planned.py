@@ -14,7 +14,7 @@ ROW = Row(
     "20 a second, from POST to both accepted; whoever is not measured stands still",
 )
 
-PER_SECOND, SIZE = 20, 160
+PER_SECOND, SIZE = 20, 120
 
 p99 = partial(milliseconds, share=0.99)
 

@@ -8,7 +8,7 @@ from bench.figures import Line, Row, percentile
 from bench.rounds import interleave
 from bench.stage import Stage
 
-PER_SECOND, SIZE = 20, 160
+PER_SECOND, SIZE = 20, 120
 
 ROW = Row(
     "latency",

@@ -14,7 +14,7 @@ ROW = Row(
     "as throughput; the peer has the best of its pools",
 )
 
-BURST = 500
+BURST = 400
 
 POOLS = (("prefork", 2), ("prefork", 4), ("threads", 32))
 

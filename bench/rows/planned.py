@@ -19,8 +19,8 @@ ROW = Row(
 )
 
 #: Until what is done once after a start is done.
-SETTLING_SECONDS = 4
-IDLE_SECONDS = 10
+SETTLING_SECONDS = 3
+IDLE_SECONDS = 6
 MEGABYTE = 1024**2
 
 

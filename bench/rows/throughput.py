@@ -15,7 +15,7 @@ ROW = Row(
 )
 
 #: Bursts of a few seconds each.
-OURS, THREADS, DEFAULT, REUSED = 600, 160, 48, 280
+OURS, THREADS, DEFAULT, REUSED = 600, 100, 32, 240
 
 
 def measure(stage: Stage) -> Sequence[Line]:

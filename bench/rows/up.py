@@ -16,8 +16,8 @@ ROW = Row(
     " says so; the goal is the first start's, in an empty data directory",
 )
 
-SETTLING_SECONDS = 6
-IDLE_SECONDS = 10
+SETTLING_SECONDS = 5
+IDLE_SECONDS = 8
 #: Of a start that is not compared by more than its time.
 STARTS = 3
 

@@ -14,7 +14,7 @@ ROW = Row(
     "as throughput, and the CPU time that a submission takes",
 )
 
-BURST = 300
+BURST = 200
 
 PROCESSES = (1, 2, 4)
 
