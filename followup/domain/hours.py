@@ -4,12 +4,12 @@ Hours are what the wall clock reads in a zone; answers are instants in UTC. Days
 changes its clocks need no care from the caller.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
-from itertools import groupby
+from itertools import accumulate, groupby, takewhile
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -83,6 +83,26 @@ def _added(hours: BusinessHours, at: datetime, delay: timedelta) -> datetime:
         delay -= end - start
         start, end = next(openings)
     return start + delay
+
+
+class OpenTime:
+    """How long a site was open between instants of one period: laid out once, asked many times."""
+
+    def __init__(self, hours: BusinessHours, start: datetime, end: datetime) -> None:
+        self._spans = list(takewhile(lambda span: span[0] < end, hours.openings(start)))
+        lengths = (closes - opens for opens, closes in self._spans)
+        #: Before each span.
+        self._passed = list(accumulate(lengths, initial=timedelta(0)))
+
+    def between(self, start: datetime, end: datetime) -> timedelta:
+        return max(self._until(end) - self._until(start), timedelta(0))
+
+    def _until(self, at: datetime) -> timedelta:
+        place = bisect_right(self._spans, at, key=lambda span: span[0]) - 1
+        if place < 0:
+            return timedelta(0)
+        opens, closes = self._spans[place]
+        return self._passed[place] + min(at, closes) - opens
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,7 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
         "contacted": len(seconds),
         "seconds_to_contact": {
             "median": median(seconds) if seconds else None,
-            "p90": _p90(seconds),
+            "p90": p90(seconds),
         },
         "promise_kept": kept / len(times) if times else None,
         "deliveries": sent,
@@ -260,7 +260,7 @@ def stats(session: Session, now: datetime) -> dict[str, Any]:
     }
 
 
-def _p90(values: Sequence[float]) -> float | None:
+def p90(values: Sequence[float]) -> float | None:
     """Nine of ten are at most that; never more than the largest."""
     if len(values) < 2:
         return next(iter(values), None)

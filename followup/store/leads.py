@@ -4,7 +4,7 @@ import random
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, case, func, literal, or_, select, tuple_, update
@@ -300,6 +300,18 @@ def count_waiting(session: Session, now: datetime) -> tuple[int, int]:
     waiting = select(func.count()).where(_IS_OPEN)
     late = select(func.count()).select_from(Lead).where(is_late(now))
     return session.execute(waiting).scalar_one(), session.execute(late).scalar_one()
+
+
+def count_by_age(
+    session: Session, now: datetime, limits: Sequence[timedelta]
+) -> dict[int, tuple[int, int]]:
+    """How many wait for a call, and how many of them longer than was promised: by how many of the
+    limits, which rise, they have waited for longer than."""
+    past = [(Lead.created_at >= now - limit, place) for place, limit in enumerate(limits)]
+    age = case(*past, else_=len(limits)).label("age")
+    late = func.count(case((is_late(now), 1)))
+    statement = select(age, func.count(), late).where(_IS_OPEN).group_by("age")
+    return {place: (count, overdue) for place, count, overdue in session.execute(statement)}
 
 
 def list_contact_times(

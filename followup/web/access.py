@@ -107,6 +107,8 @@ ACCESS: Mapping[str, Access] = {
     "POST /staff/leads/{lead_id}/opt-in": _S,
     "POST /staff/leads/{lead_id}/release": _S,
     "POST /staff/leads/{lead_id}/reject": _S,
+    "GET /staff/insights": _M,
+    "GET /staff/insights.csv": _M,
     "GET /staff/account": _S,
     "POST /staff/account/password": _S,
     "POST /staff/account/codes": _S,

@@ -31,7 +31,17 @@ from followup.web.edge import Edge
 from followup.web.embedding import Embedding
 from followup.web.problems import add_handlers
 from followup.web.proxies import Proxies
-from followup.web.staff import account, acts, board, entrance, lead, live, people, problems
+from followup.web.staff import (
+    account,
+    acts,
+    board,
+    entrance,
+    insights,
+    lead,
+    live,
+    people,
+    problems,
+)
 from followup.web.staff.shell import GUARDS
 
 
@@ -87,6 +97,7 @@ def create_app(
         account,
         people,
         problems,
+        insights,
     ):
         app.include_router(module.router)
     # The last that is added is the first that a request meets.

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from followup.domain.hours import BusinessHours, Interval, TextWindow, met, next_allowed
+from followup.domain.hours import (
+    BusinessHours,
+    Interval,
+    OpenTime,
+    TextWindow,
+    met,
+    next_allowed,
+)
 from followup.domain.text_hours import DEFAULT_WINDOW
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
@@ -95,6 +102,18 @@ def test_the_next_opening_is_now_or_the_first_instant_open(at: str, opens: str) 
 )
 def test_only_open_time_counts_towards_a_delay(at: str, delay: int, reached: str) -> None:
     assert OFFICE.add(la(at), minutes(delay)) == la(reached)
+
+
+@pytest.mark.parametrize("hours", [OFFICE, ALWAYS, NIGHTS])
+@pytest.mark.parametrize("start", ["2026-10-30 08:00", "2026-10-30 12:30", "2027-03-12 16:59"])
+@pytest.mark.parametrize("delay", [0, 1, 45, 500, 2000])
+def test_open_time_between_is_what_was_added(hours: BusinessHours, start: str, delay: int) -> None:
+    """Over weekends on which the clocks change."""
+    begun = la(start)
+    open_time = OpenTime(hours, begun - minutes(5000), begun + minutes(30000))
+
+    assert open_time.between(begun, hours.add(begun, minutes(delay))) == minutes(delay)
+    assert open_time.between(begun, begun - minutes(1)) == timedelta(0)
 
 
 def test_a_day_that_ends_at_midnight_runs_into_the_next_without_a_gap() -> None:

@@ -25,6 +25,7 @@ from followup.services import (
     reporting,
     sending,
     settling,
+    surveying,
     uniting,
 )
 from followup.services.erasing import Eraser
@@ -40,7 +41,10 @@ CALLED, SENT = 1500, 3
 #: Rows that one statement may look at: those of one lead, of a batch, of all who wait.
 MOST = 250
 #: Tables that grow with what is planned or over.
-GROWING = ("deliveries", "decisions", "leads", "submissions", "consents", "receipts")
+GROWING = (
+    *("deliveries", "decisions", "leads", "submissions", "consents", "receipts"),
+    *("actions", "suppressions"),
+)
 
 Statement = tuple[str, Any]
 
@@ -250,6 +254,7 @@ def staff_look(desk: Desk) -> None:
             reporting.list_page(session, desk.now, status=status)
         reporting.list_page(session, desk.now, overdue=True)
         reporting.stats(session, desk.now)
+        surveying.survey(session, desk.planner.clinic, desk.now, 30)
         counts.oldest_due(session, desk.now)
         counts.count_due(session, desk.now)
         counts.count_unknown(session)

@@ -203,6 +203,7 @@ def pages_of(site: Site, lead: Lead, done: Lead) -> Mapping[str, str]:
         "done": "/staff?done=yes",
         "lead": f"/staff/leads/{lead.id}",
         "lead that was called": f"/staff/leads/{done.id}",
+        "insights": "/staff/insights",
         "people": "/staff/people",
         "person": f"/staff/people/{person.id}",
         "account": "/staff/account",

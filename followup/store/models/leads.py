@@ -226,6 +226,8 @@ class Suppression(Base):
             sqlite_where=text("lifted_at IS NOT NULL"),
             postgresql_where=text("lifted_at IS NOT NULL"),
         ),
+        # The insights' question: who said no of late?
+        Index("ix_suppressions_created_at", "created_at"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
