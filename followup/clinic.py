@@ -36,6 +36,7 @@ from followup.clinic_limits import (
 )
 from followup.clinic_sources import Source
 from followup.clinic_sources import contradictions as source_contradictions
+from followup.clinic_theme import Theme, theme_contradictions
 from followup.domain.hours import BusinessHours
 from followup.domain.plain import plain_words
 from followup.domain.risk import STARTER_WORDS, list_version
@@ -163,6 +164,7 @@ class Clinic(Table):
     limits: Limits = Limits()
     signing_in: SigningIn = SigningIn()
     embedding: Embedding = Embedding()
+    theme: Theme = Theme()
     risk: Risk = Risk()
     sources: tuple[Source, ...] = ()
 
@@ -241,7 +243,9 @@ def read_clinic(path: Path) -> Clinic:
     if not isinstance(table, dict):
         raise Misconfigured(f"{path}: clinic: expected a [clinic] table")
     try:
-        clinic = Clinic.model_validate(_with_defaults(table) | document)
+        clinic = Clinic.model_validate(
+            _with_defaults(table) | document, context={"folder": path.parent}
+        )
     except ValidationError as error:
         found = [(_key(location), problem) for location, problem in problems_of(error)]
     else:
@@ -259,7 +263,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
 
 _TABLES = (
     *("sites", "escalation", "forms", "text_hours", "caps", "alarms"),
-    *("retention", "limits", "embedding", "risk", "signing_in", "sources"),
+    *("retention", "limits", "embedding", "theme", "risk", "signing_in", "sources"),
 )
 
 
@@ -299,6 +303,7 @@ def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
             yield from _form_contradictions(clinic, form, f"forms.{kind}")
     forms = {Kind(name): form for name, form in clinic.forms.items()}
     yield from source_contradictions(clinic.sources, forms)
+    yield from theme_contradictions(clinic.theme)
 
 
 def _site_contradictions(clinic: Clinic, site: Site, key: str) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,9 @@ def test_the_curl_of_each_form_is_a_valid_submission(kind: Kind) -> None:
     assert form.consent_sms
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/operating.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/operating.md", "docs/embedding.md"]
+)
 def test_every_link_to_a_file_leads_to_one(page: str) -> None:
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", path.read_text(encoding="utf-8"))

@@ -44,9 +44,13 @@ ACCESS: Mapping[str, Access] = {
     "GET /forms": _A,
     "GET /forms/contact": _A,
     "GET /forms/screening": _A,
+    "POST /forms/contact": _A,
+    "POST /forms/screening": _A,
     "GET /forms/received/{submission_id}": _A,
     "POST /submissions/contact": _A,
     "POST /submissions/screening": _A,
+    "GET /embed.js": _A,
+    "GET /logo/{name}": _A,
     "GET /unsubscribe/{token}": _P,
     "POST /unsubscribe/{token}": _P,
     # Providers.

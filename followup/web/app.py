@@ -17,6 +17,7 @@ from followup.watchman import Watchman
 from followup.web import (
     admin,
     admin_review,
+    assets,
     form_webhooks,
     forms,
     mail_webhooks,
@@ -81,6 +82,7 @@ def create_app(
     add_handlers(app)
     for module in (
         forms,
+        assets,
         admin,
         admin_review,
         webhooks,

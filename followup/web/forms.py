@@ -23,6 +23,9 @@ from followup.web.problems import describe, retry_after
 router = APIRouter()
 
 Language = Annotated[str | None, Query(pattern="^[a-z]{2}$", description="en or es")]
+Framed = Annotated[
+    bool, Query(description="The page stands in a frame of the clinic's website: see /embed.js")
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -103,8 +106,9 @@ def post_contact(
     bell: TheBell,
     body: TheBody,
     idempotency_key: IdempotencyKey = None,
+    framed: Framed = False,
 ) -> Response:
-    return _receive(request, service, bell, Kind.contact, body, idempotency_key)
+    return _receive(request, service, bell, Kind.contact, body, idempotency_key, framed)
 
 
 @router.post(
@@ -121,8 +125,9 @@ def post_screening(
     bell: TheBell,
     body: TheBody,
     idempotency_key: IdempotencyKey = None,
+    framed: Framed = False,
 ) -> Response:
-    return _receive(request, service, bell, Kind.screening, body, idempotency_key)
+    return _receive(request, service, bell, Kind.screening, body, idempotency_key, framed)
 
 
 def _receive(
@@ -132,6 +137,7 @@ def _receive(
     kind: Kind,
     body: Body,
     idempotency_key: str | None,
+    framed: bool,
 ) -> Response:
     now = service.now()
     from_browser = body.is_form and "text/html" in request.headers.get("accept", "")
@@ -152,21 +158,24 @@ def _receive(
     except (Invalid, TooMany) as error:
         if not from_browser:
             raise
-        return _form_again(service, kind, body, error)
+        return _form_again(service, kind, body, framed, error)
     if received.is_new:
         bell.ring("intake")
     if from_browser:
-        return RedirectResponse(f"/forms/received/{received.submission_id}", status_code=303)
+        query = "?framed=1" if framed else ""
+        return RedirectResponse(f"/forms/received/{received.submission_id}{query}", status_code=303)
     return JSONResponse(
         {"submission_id": str(received.submission_id), "status": "accepted"}, status_code=202
     )
 
 
-def _form_again(service: Service, kind: Kind, body: Body, error: Invalid | TooMany) -> HTMLResponse:
+def _form_again(
+    service: Service, kind: Kind, body: Body, framed: bool, error: Invalid | TooMany
+) -> HTMLResponse:
     language = _text(body.fields, "language")
     if isinstance(error, Invalid):
-        return _form_page(service, kind, language, body.fields, error.faults)
-    return _form_page(service, kind, language, body.fields, crowded=error)
+        return _form_page(service, kind, language, framed, body.fields, error.faults)
+    return _form_page(service, kind, language, framed, body.fields, crowded=error)
 
 
 @router.get("/forms", summary="The forms, their fields and the consent texts in force")
@@ -192,7 +201,20 @@ def list_forms(service: TheService) -> dict[str, Any]:
         ],
         "locations": [{"id": site.id, "name": site.name} for site in clinic.sites],
         "languages": list(clinic.languages),
+        # For a form of the clinic's own page, which /embed.js gives it.
+        OPENING: service.links.opening(service.now()),
     }
+
+
+_SWITCHED: dict[str, Any] = {
+    "requestBody": {
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "additionalProperties": True}
+            }
+        }
+    }
+}
 
 
 @router.get(
@@ -201,8 +223,23 @@ def list_forms(service: TheService) -> dict[str, Any]:
     responses=describe(422),
     summary="The contact form",
 )
-def contact_form(service: TheService, language: Language = None) -> Response:
-    return _form_page(service, Kind.contact, language)
+def contact_form(
+    service: TheService, language: Language = None, framed: Framed = False
+) -> Response:
+    return _form_page(service, Kind.contact, language, framed)
+
+
+@router.post(
+    "/forms/contact",
+    response_class=HTMLResponse,
+    responses=describe(400, 408, 413, 415, 422),
+    openapi_extra=_SWITCHED,
+    summary="The contact form in another language, with what was typed",
+)
+def contact_form_switched(
+    service: TheService, body: TheBody, language: Language = None, framed: Framed = False
+) -> Response:
+    return _form_page(service, Kind.contact, language, framed, body.fields)
 
 
 @router.get(
@@ -211,14 +248,30 @@ def contact_form(service: TheService, language: Language = None) -> Response:
     responses=describe(422),
     summary="The screening form",
 )
-def screening_form(service: TheService, language: Language = None) -> Response:
-    return _form_page(service, Kind.screening, language)
+def screening_form(
+    service: TheService, language: Language = None, framed: Framed = False
+) -> Response:
+    return _form_page(service, Kind.screening, language, framed)
+
+
+@router.post(
+    "/forms/screening",
+    response_class=HTMLResponse,
+    responses=describe(400, 408, 413, 415, 422),
+    openapi_extra=_SWITCHED,
+    summary="The screening form in another language, with what was typed",
+)
+def screening_form_switched(
+    service: TheService, body: TheBody, language: Language = None, framed: Framed = False
+) -> Response:
+    return _form_page(service, Kind.screening, language, framed, body.fields)
 
 
 def _form_page(
     service: Service,
     kind: Kind,
     language: str | None,
+    framed: bool,
     typed: Mapping[str, Any] | None = None,
     faults: tuple[Fault, ...] = (),
     crowded: TooMany | None = None,
@@ -236,6 +289,7 @@ def _form_page(
         status=422 if faults else 429 if crowded else 200,
         headers=retry_after(crowded) if crowded else None,
         framed=True,
+        in_frame=framed,
         captcha=service.settings.turnstile_site_key is not None,
         language=language,
         kind=kind.value,
@@ -267,7 +321,9 @@ def _opening(service: Service, before: str | None) -> str:
     summary="The page after a form: what happens next",
     responses=describe(404, 422, 503, _404="No such submission"),
 )
-def received_page(service: TheService, submission_id: uuid.UUID) -> Response:
+def received_page(
+    service: TheService, submission_id: uuid.UUID, framed: Framed = False
+) -> Response:
     with reading(service.engine) as session:
         submission = submissions.find_submission(session, submission_id)
     if submission is None:
@@ -280,6 +336,7 @@ def received_page(service: TheService, submission_id: uuid.UUID) -> Response:
         service,
         "received.html",
         framed=True,
+        in_frame=framed,
         language=language,
         site_id=site.id,
         kind=submission.kind.value,

@@ -1,5 +1,6 @@
-"""Renders a page of ours, which takes nothing from elsewhere. What a visitor sees runs nothing;
-staff's pages may run a script that stands in the page itself, to show what is new."""
+"""Renders a page of ours, which takes nothing from elsewhere. What a visitor sees runs nothing,
+unless it stands in a frame and tells its height; staff's pages may run a script that stands in the
+page itself, to show what is new."""
 
 import base64
 import re
@@ -35,6 +36,7 @@ def render_page(
     status: int = 200,
     site_id: str | None = None,
     framed: bool = False,
+    in_frame: bool = False,
     captcha: bool = False,
     scripted: bool = False,
     headers: Mapping[str, str] | None = None,
@@ -43,21 +45,30 @@ def render_page(
     """The page `templates/pages/TEMPLATE` in the given language.
 
     `framed` says that the clinic's own websites may show it in a frame: nobody may frame staff's.
+    `in_frame`, that one does and wants to know how high it is.
     `scripted` lets the page's own script run, and ask us what is new.
     """
     clinic = service.clinic
-    public = clinic_facts(clinic, clinic.site(site_id)) | {"language": language}
+    public = clinic_facts(clinic, clinic.site(site_id)) | {
+        "language": language,
+        "theme": clinic.theme,
+        "in_frame": in_frame,
+        "origins": clinic.origins,
+    }
     html = service.pages.get_template(template).render({**public, **facts})
     policy = {
         **_POLICY,
         "style-src": " ".join(map(_hash, _STYLE.findall(html))) or "'none'",
         "frame-ancestors": " ".join(("'self'", *clinic.origins)) if framed else "'none'",
     }
-    if scripted:
-        sources = " ".join(map(_hash, _SCRIPT.findall(html))) or "'none'"
-        policy |= {"script-src": sources, "connect-src": "'self'"}
+    scripts = [*map(_hash, _SCRIPT.findall(html))] if scripted or in_frame else []
     if captcha:
-        policy |= {"script-src": TURNSTILE, "frame-src": TURNSTILE}
+        scripts.append(TURNSTILE)
+        policy["frame-src"] = TURNSTILE
+    if scripts:
+        policy["script-src"] = " ".join(scripts)
+    if scripted:
+        policy["connect-src"] = "'self'"
     said = "; ".join(f"{name} {sources}" for name, sources in policy.items())
     return HTMLResponse(
         html,

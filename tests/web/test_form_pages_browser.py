@@ -1,7 +1,9 @@
 """The pages in a real browser, on a phone without JavaScript, against the real application."""
 
+import re
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -14,11 +16,13 @@ from playwright.sync_api import (
     expect,
 )
 
+from followup.clinic_limits import Embedding
 from followup.domain.cadence import Audience
 from followup.services import intake
 from followup.store import deliveries, submissions
 from followup.store.db import reading
-from tests.web.browsing import NOW, PHONE, Site, browser, running, site, tab_to
+from tests.waiting import eventually
+from tests.web.browsing import NOW, PHONE, Running, Site, browser, running, site, tab_to
 
 __all__ = ["browser", "running", "site"]
 
@@ -48,7 +52,7 @@ def _fill(page: Page, **fields: str) -> None:
 
 
 def _send(page: Page) -> None:
-    page.locator("button[type=submit]").click()
+    page.locator("main button[type=submit]").click()
 
 
 def _received_id(page: Page) -> uuid.UUID:
@@ -67,7 +71,7 @@ def test_the_contact_form_is_filled_in_and_sent_by_keyboard_alone(site: Site, pa
     ):
         tab_to(page, selector)
         page.keyboard.type(text)
-    tab_to(page, "button[type=submit]")
+    tab_to(page, "main button[type=submit]")
     page.keyboard.press("Enter")
 
     page.wait_for_url("**/forms/received/*")
@@ -132,9 +136,9 @@ def test_the_summary_of_errors_leads_to_the_field_and_the_form_can_be_sent(page:
     page.wait_for_url("**/forms/received/*")
 
 
-def test_spanish_is_one_link_away_and_stays_to_the_end(page: Page) -> None:
+def test_spanish_is_one_button_away_and_stays_to_the_end(page: Page) -> None:
     page.goto("/forms/contact")
-    page.get_by_role("link", name="Español").click()
+    page.get_by_role("button", name="Español").click()
     _send(page)
     expect(page.locator("html")).to_have_attribute("lang", "es")
     expect(page.locator(".problems")).to_contain_text("Escriba su nombre, en una sola línea.")
@@ -146,6 +150,25 @@ def test_spanish_is_one_link_away_and_stays_to_the_end(page: Page) -> None:
     said = page.locator("main").inner_text()
     assert said.index("envíe AYUDA al 988") < said.index("Gracias")
     assert "le llamará hoy antes de las 10:05 AM PST." in said
+
+
+def test_languages_change_with_what_was_typed_and_enter_still_sends(page: Page) -> None:
+    page.goto("/forms/contact")
+    _fill(page, name="Alicia", message="Por la tarde.")
+    page.locator("#role").check()
+    page.locator("#consent_sms").check()
+
+    page.get_by_role("button", name="Español").click()
+
+    expect(page).to_have_url(re.compile(r"/forms/contact\?language=es$"))
+    expect(page.locator("h1")).to_have_text("Comuníquese con nosotros")
+    expect(page.locator("#name")).to_have_value("Alicia")
+    expect(page.locator("#message")).to_have_value("Por la tarde.")
+    expect(page.locator("#role")).to_be_checked()
+    expect(page.locator("#consent_sms")).not_to_be_checked()
+    page.locator("#name").press("Enter")
+    expect(page.locator("html")).to_have_attribute("lang", "es")
+    expect(page.locator(".problems")).to_be_visible()
 
 
 def test_a_referrer_is_thanked_as_one(page: Page) -> None:
@@ -194,6 +217,89 @@ def test_a_dead_link_says_so_and_gives_the_phone(page: Page, path: str) -> None:
     expect(page.locator("main a")).to_have_attribute("href", "tel:+19495550100")
 
 
+#: A page of the clinic's website, on another host than ours, with somebody else's frame in it.
+_FRAMING = """<!doctype html><title>Clinic</title><p style="height: 30rem">Welcome</p>
+<iframe src="{ours}/forms/contact?framed=1" style="width: 100%; height: 20rem"></iframe>
+<iframe srcdoc="<p>Somebody else's" id="other"></iframe>
+<script src="{ours}/embed.js" async></script>"""
+
+
+@pytest.fixture
+def framing(browser: Browser, running: Running, site: Site) -> Iterator[Page]:
+    """The clinic's page with our form in a frame, on a phone with JavaScript."""
+    clinics = site.url.replace("127.0.0.1", "localhost")
+    embedding = Embedding(origins=(clinics,))
+    clinic = site.service.clinic.model_copy(update={"embedding": embedding})
+    running.app.state.service = replace(site.service, clinic=clinic)
+    context = browser.new_context(viewport=PHONE)
+    context.set_default_timeout(10_000)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    html = _FRAMING.format(ours=site.url)
+    page.route("**/clinic", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"{clinics}/clinic")
+
+    yield page
+
+    context.close()
+    hosts = {urlsplit(url).netloc for url in (site.url, clinics)}
+    assert {urlsplit(url).netloc for url in asked} - {""} <= hosts
+
+
+#: How much of the framed page is out of sight.
+_HIDDEN = "document.documentElement.scrollHeight - innerHeight"
+
+
+def test_a_frame_is_as_high_as_what_is_in_it(framing: Page) -> None:
+    frame = framing.frame_locator("iframe >> nth=0")
+    outer = framing.locator("iframe").first
+    eventually(lambda: _height(outer) > 1500)
+    inner = framing.frames[1]
+    assert inner.evaluate(_HIDDEN) == 0
+    form = _height(outer)
+
+    frame.locator("main button[type=submit]").click()
+    expect(frame.locator(".problems")).to_be_visible()
+    eventually(lambda: _height(outer) > form)
+    frame.get_by_role("button", name="Español").click()
+    expect(frame.locator("html")).to_have_attribute("lang", "es")
+    frame.locator("#name").fill("Alicia")
+    frame.locator("#phone").fill("415-555-0101")
+    frame.locator("main button[type=submit]").click()
+
+    expect(frame.locator("h1")).to_have_text("Gracias. Su mensaje nos llegó.")
+    eventually(lambda: _height(outer) < 1200)
+    assert inner.evaluate(_HIDDEN) == 0
+    expect(outer).to_be_in_viewport()
+
+
+def _height(frame: Locator) -> float:
+    box = frame.bounding_box()
+    return box["height"] if box else 0
+
+
+def test_nobody_else_sizes_the_frame(framing: Page) -> None:
+    outer = framing.locator("iframe").first
+    eventually(lambda: _height(outer) > 1500)
+    height = _height(outer)
+    framing.evaluate("""() => {
+      window.over = new Promise((done) => {
+        addEventListener("message", ({data}) => data === "over" && done());
+      });
+      postMessage({followupHeight: 700}, "*");
+    }""")
+    other = next(frame for frame in framing.frames if frame.url == "about:srcdoc")
+    # In the order in which they were sent, and the first was before them.
+    other.evaluate("""() => {
+      parent.postMessage({followupHeight: 700}, "*");
+      parent.postMessage("over", "*");
+    }""")
+    framing.evaluate("window.over")
+
+    assert _height(outer) == height
+
+
 def _staff_link(site: Site, submission_id: uuid.UUID) -> str:
     delivery_id, due_at = _planned(site, submission_id, Audience.staff)
     return site.service.links.act_url(delivery_id, due_at)
@@ -230,7 +336,7 @@ def test_it_fits_a_narrow_screen_and_fingers(page: Page, path: str) -> None:
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     targets = page.locator(
-        ".choice, .button, .languages a, .links a, select, textarea, "
+        ".choice, .button, .languages button, .links a, select, textarea, "
         "input:not([type=hidden], [type=radio], [type=checkbox])"
     )
     # The trap for programs stands outside the page, where no finger comes.

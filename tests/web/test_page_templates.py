@@ -29,7 +29,10 @@ def clinic() -> Clinic:
 @pytest.fixture(scope="module")
 def render(clinic: Clinic) -> Render:
     def render(name: str, language: str = "en", **facts: Any) -> str:
-        public = clinic_facts(clinic, clinic.site(None))
+        public = clinic_facts(clinic, clinic.site(None)) | {
+            "theme": clinic.theme,
+            "in_frame": False,
+        }
         return _PAGES.get_template(name).render({**public, "language": language, **facts})
 
     return render
