@@ -179,6 +179,7 @@ def test_a_problem_is_shown_as_it_came_in(desk: Desk) -> None:
     assert reporting.show_problem(problem) == {
         "id": str(submission_id),
         "kind": "contact",
+        "source": "api",
         "received_at": "2026-10-20T17:00:00Z",
         "problem": "unexpected KeyError",
         "fields": {**ALICE, "consent_sms": True},
