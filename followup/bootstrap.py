@@ -13,17 +13,20 @@ from sqlalchemy import Engine
 
 from followup.clinic import Clinic, read_clinic
 from followup.clinic_limits import Caps, Limits
+from followup.clinic_webhooks import keys_of
 from followup.clock import Clock
-from followup.config import ENV_FILE, SENDING, Settings, read_settings
+from followup.config import ENV_FILE, PREFIX, SENDING, Settings, read_settings
 from followup.config_fields import is_loopback
 from followup.domain.cadence import Channel, Lane
 from followup.domain.rate import Rate
+from followup.errors import Misconfigured
+from followup.services.announcing import Announcer, Receiver
 from followup.services.composing import Composer
 from followup.services.links import Links
 from followup.services.pacing import Pace
 from followup.services.planning import Planner
 from followup.services.sending import BATCH, Sender
-from followup.store import hash_keys
+from followup.store import announcements, hash_keys
 from followup.store.crypto import Keyring
 from followup.store.db import make_engine, make_sqlite_folder
 from followup.templates import Templates, pages_environment
@@ -69,6 +72,7 @@ def open_service(settings: Settings, *, pool_size: int = 5) -> Service:
     database_url = settings.checked("database_url").database_url or ""
     make_sqlite_folder(database_url)
     engine = make_engine(database_url, keyring, pool_size=pool_size)
+    announcements.subscribe(engine, {one.name: one.events for one in clinic.webhooks})
     keyring.find_hash_keys_by(lambda: hash_keys.find_hash_keys(engine))
     return Service(
         settings=settings,
@@ -125,6 +129,27 @@ def make_transports(service: Service) -> Mapping[Channel, Transport]:
     }
 
 
+def make_announcer(service: Service) -> Announcer:
+    """What tells the clinic's other systems. Raises Misconfigured naming who has no secret, and who
+    would be told of a demo."""
+    webhooks, settings = service.clinic.webhooks, service.settings
+    receivers = {
+        one.name: Receiver(one, keys_of(settings.webhook_secrets, one.name)) for one in webhooks
+    }
+    missing = [name for name, receiver in receivers.items() if not receiver.keys]
+    if missing:
+        raise Misconfigured(
+            f"{PREFIX}WEBHOOK_SECRETS: no secret for {', '.join(missing)} "
+            f"([[webhooks]] of {settings.clinic_file}); expected name=whsec_…"
+        )
+    if settings.has_demo_clock and not all(one.is_here for one in webhooks):
+        raise Misconfigured(
+            f"{PREFIX}CLOCK_START, CLOCK_ANCHOR and CLOCK_RATE are for demos: refused unless each "
+            f"of the [[webhooks]] of {settings.clinic_file} is on this machine"
+        )
+    return Announcer(engine=service.engine, receivers=receivers)
+
+
 def make_paces(settings: Settings) -> dict[Channel, Pace]:
     """What each sender may send; a stand-in on this machine, as much as it can."""
     paces = {}
@@ -157,3 +182,8 @@ def worker_service() -> Service:
 @cache
 def worker_sender() -> Sender:
     return make_sender(worker_service())
+
+
+@cache
+def worker_announcer() -> Announcer:
+    return make_announcer(worker_service())

@@ -37,6 +37,7 @@ from followup.clinic_limits import (
 from followup.clinic_sources import Source
 from followup.clinic_sources import contradictions as source_contradictions
 from followup.clinic_theme import Theme, theme_contradictions
+from followup.clinic_webhooks import Webhooks
 from followup.domain.hours import BusinessHours
 from followup.domain.plain import plain_words
 from followup.domain.risk import STARTER_WORDS, list_version
@@ -167,6 +168,7 @@ class Clinic(Table):
     theme: Theme = Theme()
     risk: Risk = Risk()
     sources: tuple[Source, ...] = ()
+    webhooks: Webhooks = ()
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -263,7 +265,7 @@ def _with_defaults(table: dict[str, Any]) -> dict[str, Any]:
 
 _TABLES = (
     *("sites", "escalation", "forms", "text_hours", "caps", "alarms"),
-    *("retention", "limits", "embedding", "theme", "risk", "signing_in", "sources"),
+    *("retention", "limits", "embedding", "theme", "risk", "signing_in", "sources", "webhooks"),
 )
 
 

@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import NoDecode
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from followup.domain.foreign import OURS, Rules
 from followup.domain.instrument import INSTRUMENTS
 from followup.domain.submission import Kind
 from followup.errors import Misconfigured
+from followup.named_secrets import NamedSecrets
 from followup.toml_file import Table
 
 #: What submissions come from that no `[[sources]]` has posted.
@@ -184,30 +184,11 @@ def contradictions(
 KEY_MIN_LENGTH = 32
 
 
-def _by_source(value: object) -> object:
-    """`name=secret,older; other=secret`. A name is followed by =, which may also end a secret."""
-    if not isinstance(value, str):
-        return value
-    found: dict[str, list[str]] = {}
-    for part in value.split(";"):
-        name, equals, secrets = part.strip().partition("=")
-        if not part.strip():
-            continue
-        if not equals or not re.fullmatch(r"[a-z0-9-]+", name.strip()) or name.strip() in found:
-            raise ValueError("must be like name=secret,older; other=secret, each name once")
-        found[name.strip()] = [one.strip() for one in secrets.split(",")]
-    return found
-
-
-#: By source; any of them may have made a proof, while one is replaced.
-Secrets = Annotated[Mapping[str, tuple[SecretStr, ...]], NoDecode, BeforeValidator(_by_source)]
-
-
-def secrets_of(source: Source, secrets: Secrets) -> tuple[str, ...]:
+def secrets_of(source: Source, secrets: NamedSecrets) -> tuple[str, ...]:
     return tuple(one.get_secret_value() for one in secrets.get(source.name, ()))
 
 
-def check_secrets(sources: Sequence[Source], secrets: Secrets, setting: str) -> None:
+def check_secrets(sources: Sequence[Source], secrets: NamedSecrets, setting: str) -> None:
     """Raises Misconfigured naming each source whose secret is missing, empty or too short, and each
     secret of a source that is not there."""
     found = {one.name: _problem_of(one, secrets_of(one, secrets)) for one in sources}

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from followup.clinic_sources import Secrets
+from followup.clinic_webhooks import WebhookSecrets
 from followup.config_fields import Listed, Networks, is_loopback, parts_of, usual_recipient
 from followup.domain.address import normal_email
 from followup.errors import Invalid, Misconfigured
+from followup.named_secrets import NamedSecrets
 
 PREFIX = "FOLLOWUP_"
 #: Of the directory in which a command is started.
@@ -93,7 +94,10 @@ class Settings(BaseSettings):
     bounces_url: SecretStr | None = Field(
         None, description="imaps://user:password@host/INBOX that bounces arrive in"
     )
-    form_secrets: Secrets = Field({}, description="Of [[sources]]: name=secret,older; other=…")
+    form_secrets: NamedSecrets = Field({}, description="Of [[sources]]: name=secret,older; other=…")
+    webhook_secrets: WebhookSecrets = Field(
+        {}, description="Of [[webhooks]]: name=whsec_…,older; other=whsec_…"
+    )
     trusted_proxies: Networks = Field(
         (), description="Proxies whose X-Forwarded-For and -Proto are believed"
     )

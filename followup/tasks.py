@@ -9,13 +9,14 @@ from celery import Celery, Task, signals
 from kombu.transport import redis as redis_broker
 
 from followup.beat import log_as_we_do
-from followup.bootstrap import make_mailbox, worker_sender, worker_service
+from followup.bootstrap import make_mailbox, worker_announcer, worker_sender, worker_service
 from followup.celery_settings import RING_EXPIRES_SECONDS, celery_settings
 from followup.config import ENV_FILE, read_settings
 from followup.domain.cadence import Lane
 from followup.errors import TransportError
 from followup.gate import Gate
 from followup.services import (
+    announcing,
     auditing,
     bouncing,
     erasing,
@@ -35,8 +36,8 @@ log = structlog.get_logger()
 _RINGS = {lane: sending.Events() for lane in Lane}
 #: In a worker with threads, a slow lane must not take up every one of them.
 _GATES = {lane: Gate(partial(_RINGS[lane].put, None)) for lane in Lane}
-#: Nor are two better than one at making leads of the same queue.
-_INTAKE = Gate()
+#: Nor are two better than one at making leads of the same queue, or at telling other systems.
+_INTAKE, _ANNOUNCING = Gate(), Gate()
 
 # A worker that lost its Redis would put the rings that it holds back through the connection that it
 # has just closed, and end by that (kombu 5.7). A ring needs no putting back: beat rings again.
@@ -76,7 +77,7 @@ signals.setup_logging.connect(log_as_we_do)
 @app.task(name="followup.ring_due")
 def ring_due() -> None:
     """Ring each lane in which something is due or falls due before beat's next ring, and the intake
-    when something waits there."""
+    and the announcements when something waits there."""
     service = worker_service()
     is_waiting, lanes = sending.find_due(
         service.engine, service.now(), rate=service.settings.clock_rate
@@ -85,6 +86,8 @@ def ring_due() -> None:
         consume.apply_async(queue="intake", expires=RING_EXPIRES_SECONDS)
     for lane in lanes:
         ring(lane)
+    if announcing.is_due(worker_announcer()):
+        announce_due.apply_async(queue="upkeep", expires=RING_EXPIRES_SECONDS)
 
 
 @app.task(name="followup.consume")
@@ -175,6 +178,16 @@ def finish_erasures() -> None:
     erasing.finish_erasures(eraser, worker_service().now())
 
 
+@app.task(name="followup.announce_due")
+def announce_due() -> None:
+    """Tell other systems what happened."""
+    _ANNOUNCING.enter(_announce)
+
+
+def _announce() -> None:
+    announcing.announce_due(worker_announcer())
+
+
 @app.task(name="followup.prune")
 def prune() -> None:
     """What one run leaves, the next one takes."""
@@ -208,6 +221,7 @@ def warm_up() -> None:
     """Open everything before the first task: a patient should not wait for our imports."""
     service = worker_service()
     worker_sender()
+    worker_announcer()
     for site in service.clinic.sites:
         site.business_hours.next_open(service.now())
 

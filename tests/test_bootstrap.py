@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from followup.bootstrap import Service, make_sender, open_service
+from followup.bootstrap import Service, make_announcer, make_sender, open_service
+from followup.clinic_webhooks import Webhook
 from followup.clock import Clock
 from followup.config import Settings
 from followup.domain.cadence import Channel, Lane
@@ -135,3 +137,35 @@ def test_reserved_numbers_are_texted_only_where_nothing_leaves_the_machine(
     sender = make_sender(replace(service, settings=settings_of(directory, **fields)))
 
     assert sender.reserved_allowed is allowed
+
+
+OFFICE = Webhook(name="office", url="https://hooks.example.com/told")
+SECRET = f"office=whsec_{'A' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("webhook", "fields", "expected"),
+    [
+        (OFFICE, {"webhook_secrets": f"other=whsec_{'A' * 32}"}, "no secret for office"),
+        (OFFICE, {"webhook_secrets": SECRET, "clock_rate": 720}, "are for demos"),
+        (OFFICE, {"webhook_secrets": SECRET}, None),
+        (
+            Webhook(name="office", url="http://127.0.0.1:9000/"),
+            {"webhook_secrets": SECRET, "clock_rate": 720},
+            None,
+        ),
+    ],
+    ids=["without its secret", "of a demo", "with its secret", "of a demo, on this machine"],
+)
+def test_who_is_told_what_happened(
+    service: Service,
+    directory: Path,
+    webhook: Webhook,
+    fields: dict[str, Any],
+    expected: str | None,
+) -> None:
+    clinic = service.clinic.model_copy(update={"webhooks": (webhook,)})
+    told = replace(service, clinic=clinic, settings=settings_of(directory, **fields))
+
+    with pytest.raises(Misconfigured, match=expected) if expected else nullcontext():
+        assert make_announcer(told).receivers["office"].keys == (b"\0" * 24,)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from followup.clinic_webhooks import keys_of
 from followup.config import (
     PREFIX,
     SENDING,
@@ -104,6 +105,11 @@ WRONG = {
     "TWILIO_API_URL": ["127.0.0.1:8025", "smtp://127.0.0.1"],
     "TEXTS_PER_SECOND": ["fast", "0", "-1", "nan", "inf", "1001"],
     "MAILS_PER_SECOND": ["fast", "0"],
+    "WEBHOOK_SECRETS": [
+        *("whsec_" + "A" * 32, "office", "office=", "office=whsec_"),
+        *(f"office=whsec_{'A' * 32},", f"office=whsec_{'A' * 32}; =whsec_{'A' * 32}"),
+        f"office=whsec_{'A' * 32}; office=whsec_{'B' * 32}",
+    ],
     "ONLY_TO": ["you", "you@example.com,+1 415", "you@@example.com"],
     "FORM_SECRETS": ["secret", "site", "=secret", "Site=secret", "site=a;site=b", "a b=c"],
     "TRUSTED_PROXIES": ["proxy", "10.0.0.1/8", "10.0.0.300", "*"],
@@ -352,3 +358,13 @@ def test_visitors_addresses_are_known_when_the_proxies_are(
     settings = read(env_file, PUBLIC_URL=public_url, TRUSTED_PROXIES=proxies)
 
     assert settings.knows_addresses is known
+
+
+def test_a_webhook_has_both_secrets_while_they_are_changed(env_file: Path) -> None:
+    new, old = "whsec_" + "A" * 32, "whsec_" + "B" * 32
+    settings = read(env_file, WEBHOOK_SECRETS=f"office={new}, {old}; billing={old}")
+
+    (billing,) = keys_of(settings.webhook_secrets, "billing")
+    assert keys_of(settings.webhook_secrets, "office") == (b"\0" * 24, billing)
+    assert keys_of(settings.webhook_secrets, "another") == ()
+    assert new not in repr(settings)

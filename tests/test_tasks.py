@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,16 @@ from statistics import median
 
 import pytest
 from celery.schedules import crontab
+from sqlalchemy import select
 
 from followup import beat, tasks
 from followup.celery_settings import BEAT_QUEUE, QUEUES, RING_EXPIRES_SECONDS
 from followup.domain.delivery import Status
+from followup.store.db import reading
+from followup.store.models import Lead
 from followup.transports.mail_events import delivery_of
 from tests.crew import ROOT, Crew, contact_of
+from tests.ear import Ear, listening
 from tests.servers import Valkey
 from tests.transports.imap_server import ImapServer
 from tests.transports.reports import report
@@ -77,10 +82,30 @@ def broker() -> Iterator[Valkey]:
     shutil.rmtree(directory)
 
 
+#: The office's; its secret is these bytes.
+KEY = b"k" * 32
+
+
 @pytest.fixture(scope="module")
-def everybody(broker: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
-    """The API, a worker and two beats; a test's people are no other test's."""
-    with Crew(tmp_path_factory.mktemp("everybody"), broker.url) as crew:
+def ear() -> Iterator[Ear]:
+    """The office's system."""
+    with listening() as ear:
+        yield ear
+
+
+@pytest.fixture(scope="module")
+def everybody(broker: Valkey, ear: Ear, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    """The API, a worker and two beats, and an office that is told; a test's people are no other
+    test's."""
+    directory = tmp_path_factory.mktemp("everybody")
+    clinic = directory / "clinic.toml"
+    office = f'\n[[webhooks]]\nname = "office"\nurl = "{ear.url}"\n'
+    clinic.write_text((ROOT / "clinic.toml").read_text() + office)
+    settings = {
+        "CLINIC_FILE": str(clinic),
+        "WEBHOOK_SECRETS": f"office=whsec_{b64encode(KEY).decode()}",
+    }
+    with Crew(directory, broker.url, settings=settings) as crew:
         crew.start_worker(processes=2)
         crew.start_beat()
         crew.start_beat()
@@ -101,6 +126,18 @@ def test_two_beats_double_nothing(everybody: Crew) -> None:
     eventually(lambda: everybody.are_acknowledged(*range(5)), within=60)
     eventually(everybody.is_quiet, within=30)
     assert [everybody.acknowledgements(number) for number in range(5)] == [BOTH] * 5
+
+
+def test_the_office_is_told_of_each_lead_once_and_signed(everybody: Crew, ear: Ear) -> None:
+    everybody.receive(7)
+    everybody.receive(8)
+
+    eventually(lambda: everybody.are_acknowledged(7, 8), within=60)
+    with reading(everybody.service.engine) as session:
+        made = {str(lead_id) for lead_id in session.scalars(select(Lead.id))}
+    eventually(lambda: {one.told["data"]["lead_id"] for one in ear.heard} == made, within=30)
+    assert len({one.id for one in ear.heard}) == len(ear.heard) == len(made)
+    assert all(one.is_signed(KEY) for one in ear.heard)
 
 
 def test_a_native_redis_carries_the_rings_too(tmp_path: Path, native_redis_url: str) -> None:

@@ -33,6 +33,7 @@ PLACES = {
     "staff": "staff:app",
     "templates": "templates:app",
     "audit": "audit:app",
+    "webhooks": "webhooks:app",
 }
 
 

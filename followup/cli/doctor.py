@@ -5,7 +5,13 @@ from collections.abc import Iterator
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from followup.bootstrap import make_mailbox, make_paces, make_transports, open_service
+from followup.bootstrap import (
+    make_announcer,
+    make_mailbox,
+    make_paces,
+    make_transports,
+    open_service,
+)
 from followup.cli.asking import broker_answers
 from followup.cli.opening import AsJson, own_settings, print_json
 from followup.clinic import Clinic, read_clinic
@@ -14,7 +20,7 @@ from followup.config import PREFIX, SENDING, STORING, Settings
 from followup.domain.cadence import Channel
 from followup.errors import FollowupError
 from followup.services import rotating
-from followup.store import db, hash_keys
+from followup.store import announcements, db, hash_keys
 from followup.templates import check_templates
 from followup.transports.mailbox import Mailbox
 
@@ -74,6 +80,7 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
     yield _examine_transports(settings)
     yield _examine_rates(settings)
     yield _examine_proxies(settings)
+    yield from _examine_webhooks(settings)
     if mailbox := make_mailbox(settings):
         yield _examine_mailbox(mailbox)
 
@@ -140,6 +147,32 @@ def _examine_proxies(settings: Settings) -> tuple[str, bool, str]:
         missing = f"{PREFIX}TRUSTED_PROXIES is not set"
         return "proxies", True, f"{missing}: addresses are the proxy's, and have no limit"
     return "proxies", True, ", ".join(map(str, settings.trusted_proxies)) or "none"
+
+
+def _examine_webhooks(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    """Nothing where there are none. What nobody received is no fault of the settings."""
+    try:
+        if not read_clinic(settings.clinic_file).webhooks:
+            return
+    except FollowupError:
+        # Told above.
+        return
+    try:
+        service = open_service(settings.checked(*STORING))
+        make_announcer(service)
+        with db.reading(service.engine) as session:
+            urls = {one.name: one.url for one in service.clinic.webhooks}
+            stops = announcements.list_stops(session)
+            stopped = [one.webhook for one in stops if urls.get(one.webhook) == one.url]
+            dead, owed = announcements.count_dead(session), announcements.count_owed(session)
+    except (FollowupError, SQLAlchemyError) as error:
+        said = str(error) if isinstance(error, FollowupError) else type(error).__name__
+        yield "webhooks", False, said
+        return
+    says = f"{', '.join(urls)}: {sum(owed.values())} to be told, {dead} dead"
+    if stopped:
+        says += f"; said that they are gone: {', '.join(stopped)} (`followup webhooks start NAME`)"
+    yield "webhooks", not stopped, says
 
 
 def _examine_mailbox(mailbox: Mailbox) -> tuple[str, bool, str]:

@@ -8,13 +8,15 @@ from typing import Any, Self
 from sqlalchemy.orm import Session
 
 from followup.domain.address import extension_of
+from followup.domain.announcement import Event
 from followup.domain.cadence import Audience, Channel
 from followup.domain.foreign import RECEIVED
+from followup.domain.lead import LeadStatus
 from followup.domain.submission import AnyForm, read_submission
 from followup.services.planning import Planner
 from followup.services.reviewing import RELEASED_BY
 from followup.services.translating import translate_document
-from followup.store import deliveries, leads
+from followup.store import announcements, deliveries, leads
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
 
@@ -154,4 +156,9 @@ class Batch:
             submission.consumed_at = now
         self.session.flush()
         deliveries.plan(self.session, self._rows)
+        # Who is held is announced when staff release them.
+        welcome = [one for one in self._leads if one.status is not LeadStatus.held]
+        announcements.announce(
+            self.session, Event.lead_created, now, [{"lead_id": one.id} for one in welcome]
+        )
         self._leads, self._rows, self._consumed = [], [], []

@@ -6,12 +6,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from followup.domain.alarm import AlarmKind
+from followup.domain.announcement import Event
 from followup.domain.cadence import Audience, Lane
 from followup.domain.delivery import HOPEFUL, MISSED, Reason, Status
 from followup.domain.lead import WAITING
 from followup.services.alarming import raise_alarm
 from followup.services.planning import Planner
-from followup.store import alarms, deliveries, leads
+from followup.store import alarms, announcements, deliveries, leads
 from followup.store.db import lock_addresses
 from followup.store.models import Delivery
 
@@ -27,6 +28,7 @@ def climb(session: Session, planner: Planner, rows: Sequence[Delivery], now: dat
     What is skipped counts only beside one that was lost: by itself it was not to be sent, unless
     the reason was none of the person's.
     """
+    _announce_failed(session, rows, now)
     ends = LOST | {Status.skipped}
     lost = [row for row in rows if row.status in ends and _is_owed_a_call(row)]
     for row in rows:
@@ -36,6 +38,25 @@ def climb(session: Session, planner: Planner, rows: Sequence[Delivery], now: dat
     for row in sorted(lost, key=lambda row: (str(row.lead_id), str(row.id))):
         lock_addresses(session, [row.lead_id.hex] if row.lead_id else [])
         _climb_one(session, planner, row, now)
+
+
+def _announce_failed(session: Session, rows: Sequence[Delivery], now: datetime) -> None:
+    about = [
+        {
+            "lead_id": row.lead_id,
+            "delivery_id": row.id,
+            "facts": {
+                "audience": row.audience.value,
+                "channel": row.channel.value,
+                "status": row.status.value,
+                "reason": row.reason.value if row.reason else None,
+                "code": row.provider_code,
+            },
+        }
+        for row in rows
+        if row.status in (Status.failed, Status.undelivered)
+    ]
+    announcements.announce(session, Event.message_failed, now, about)
 
 
 def _is_owed_a_call(row: Delivery) -> bool:

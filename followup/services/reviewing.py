@@ -7,13 +7,14 @@ from datetime import datetime
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from followup.domain.announcement import Event
 from followup.domain.audit import Door
 from followup.domain.delivery import Reason
 from followup.domain.lead import LeadStatus
 from followup.domain.suspicion import Suspicion
 from followup.errors import Conflict, NotFound
 from followup.services.planning import Planner
-from followup.store import deliveries, entries, leads, ledger, submissions
+from followup.store import announcements, deliveries, entries, leads, ledger, submissions
 from followup.store.db import transaction
 from followup.store.models import Lead, Submission
 from followup.store.words import SubmissionStatus
@@ -54,6 +55,8 @@ def open_lead(
     door: Door = Door.service,
 ) -> None:
     """Let a lead go on that nothing was planned for; reminders count from now."""
+    if lead.status is LeadStatus.held:
+        announcements.announce(session, Event.lead_created, now, [{"lead_id": lead.id}])
     lead.status = LeadStatus.open
     lead.arrived_at = now
     session.flush()

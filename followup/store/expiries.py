@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
 from followup.domain.retention import Cutoffs
-from followup.store import entries, history, removals
+from followup.store import announcements, entries, history, removals
 from followup.store.history import AnyDelivery
 from followup.store.models import (
     Action,
@@ -204,6 +204,10 @@ def _erasures(session: Session, cutoffs: Cutoffs, limit: int) -> int:
     return _delete(session, Erasure, old, limit)
 
 
+def _announcements(session: Session, cutoffs: Cutoffs, limit: int) -> int:
+    return announcements.forget(session, cutoffs.held, limit)
+
+
 #: Besides leads with all about them; evidence in the order in which it depends on other rows.
 DELETIONS: Mapping[str, Delete] = {
     "problems": _problems,
@@ -219,6 +223,7 @@ DELETIONS: Mapping[str, Delete] = {
     "actions": _actions,
     "erased_leads": _erased_leads,
     "erasures": _erasures,
+    "announcements": _announcements,
 }
 
 

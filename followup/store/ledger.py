@@ -8,13 +8,17 @@ from typing import Any, cast
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
+from followup.domain.announcement import OF_ACTS
 from followup.domain.audit import Door
 from followup.domain.delivery import Reason, Status
-from followup.store import entries
+from followup.store import announcements, entries
 from followup.store.history import AnyDecision
 from followup.store.models import Action, Decision, Lead, Reply, RiskMatch, Submission
 
 _DECISIONS = cast(Table, Decision.__table__)
+
+#: Of an act's facts, what is announced of it.
+_ANNOUNCED = ("outcome", "why", "into")
 
 
 def add_decision(
@@ -86,8 +90,13 @@ def add_action(
     note: str | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
-    action = Action(lead_id=lead_id, verb=verb, by=by, at=at, note=note, facts=facts or {})
+    """Somebody did this; the clinic's other systems are told of it, if they want to be."""
+    facts = facts or {}
+    action = Action(lead_id=lead_id, verb=verb, by=by, at=at, note=note, facts=facts)
     entries.add_evidence(session, action, at=at, verb=verb, by=by, door=door, lead_id=lead_id)
+    if verb in OF_ACTS:
+        told = {"by": by, **{name: facts[name] for name in _ANNOUNCED if name in facts}}
+        announcements.announce(session, OF_ACTS[verb], at, [{"lead_id": lead_id, "facts": told}])
 
 
 def list_actions(session: Session, lead_id: uuid.UUID) -> Sequence[Action]:

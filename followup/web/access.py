@@ -125,6 +125,10 @@ ACCESS: Mapping[str, Access] = {
     "POST /staff/people/{person_id}/token": _D,
     "POST /staff/people/{person_id}/codes/end": _D,
     "POST /staff/people/{person_id}/disable": _D,
+    "GET /staff/webhooks": _D,
+    "POST /staff/webhooks/dead/resend": _D,
+    "POST /staff/webhooks/dead/{announcement_id}/resend": _D,
+    "POST /staff/webhooks/{name}/start": _D,
 }
 
 

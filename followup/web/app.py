@@ -43,6 +43,7 @@ from followup.web.staff import (
     people,
     problems,
 )
+from followup.web.staff import webhooks as outward
 from followup.web.staff.shell import GUARDS
 
 
@@ -100,6 +101,7 @@ def create_app(
         people,
         problems,
         insights,
+        outward,
     ):
         app.include_router(module.router)
     # The last that is added is the first that a request meets.

@@ -366,5 +366,5 @@ def test_each_table_is_removed_with_its_lead_or_named_as_what_outlives_it() -> N
 
     assert about_leads == EVIDENCE | {
         *("submissions", "deliveries", "delivery_history", "receipts", "replies"),
-        *("risk_matches", "tasks"),
+        *("risk_matches", "tasks", "announcements"),
     }

@@ -11,13 +11,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
+from followup.clinic_webhooks import Webhook
+from followup.domain.announcement import Event
 from followup.domain.audit import Door
 from followup.domain.cadence import Audience
 from followup.domain.lead import LeadStatus
 from followup.domain.submission import Kind
 from followup.services import intake, staffing, working
 from followup.services.staffing import StaffRole
-from followup.store import deliveries, leads, ledger, people
+from followup.store import announcements, deliveries, leads, ledger, people
 from followup.store.db import reading, transaction
 from followup.store.models import Lead
 from tests.schema import KEYRING
@@ -208,6 +210,7 @@ def pages_of(site: Site, lead: Lead, done: Lead) -> Mapping[str, str]:
         "person": f"/staff/people/{person.id}",
         "account": "/staff/account",
         "problems": "/staff/problems",
+        "webhooks": "/staff/webhooks",
     }
 
 
@@ -217,12 +220,17 @@ def test_every_page_can_be_used_by_everybody(
     site: Site, enter: Enter, language: str, theme: Literal["light", "dark"]
 ) -> None:
     """WCAG 2.2 AA, as far as axe-core sees; each page in each language and each theme."""
-    clinic = site.service.clinic.model_copy(update={"default_language": language})
+    office = Webhook(name="office", url="https://hooks.example.com/told")
+    changes = {"default_language": language, "webhooks": (office,)}
+    clinic = site.service.clinic.model_copy(update=changes)
     site.app.state.service = replace(site.service, clinic=clinic)
+    announcements.subscribe(site.service.engine, {"office": list(Event)})
     lead = add_lead(site, language=language)
     done = add_lead(site, "Bob Bell", 2)
     with transaction(site.service.engine) as session:
         working.mark_contacted(session, done.id, by="Ann", now=NOW, door=Door.page)
+        announcements.stop(session, office.name, office.url, NOW)
+        announcements.give_up(session, NOW, "HTTP 500", but=[])
     admin = enter("Ann", StaffRole.admin, viewport=PHONE, color_scheme=theme)
 
     found = {}

@@ -1,5 +1,6 @@
 """The rows. They are the entities: rules are functions over their values, elsewhere."""
 
+from followup.store.models.announcements import Announcement, WebhookStop
 from followup.store.models.audit import AuditEntry, AuditHead
 from followup.store.models.base import Base
 from followup.store.models.deliveries import (
@@ -31,6 +32,7 @@ from followup.store.models.upkeep import ErasedLead, Erasure, HashKey, ProviderC
 __all__ = [
     "Action",
     "Alarm",
+    "Announcement",
     "AuditEntry",
     "AuditHead",
     "Base",
@@ -55,6 +57,7 @@ __all__ = [
     "Submission",
     "Suppression",
     "Task",
+    "WebhookStop",
     "decision_history",
     "delivery_history",
 ]

@@ -156,6 +156,8 @@ def staff_page(
     """`templates/pages/staff/TEMPLATE`, in the language of the staff."""
     person = signed_in.person if signed_in else None
     may = {name for name in ACCESS if person is not None and may_use(name, person)}
+    if not service.clinic.webhooks:
+        may.discard("GET /staff/webhooks")
     return render_page(
         service,
         f"staff/{template}",
