@@ -108,7 +108,8 @@ def ring_beside_worker() -> None:
     Should the thread end, which only a fault makes it do, the process is told to end: whoever keeps
     it alive then starts both anew.
     """
-    service = Service(app, remote_control=False)
+    # Not its own default, which keeps a file: the rows remember.
+    service = Service(app, scheduler_cls=app.conf.beat_scheduler, remote_control=False)
 
     def ring() -> None:
         try:

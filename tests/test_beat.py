@@ -59,13 +59,14 @@ def test_beat_ends_when_told_to_in_the_middle_of_a_ring(broker: redis.Redis, bea
 def test_a_worker_whose_beat_failed_ends_to_be_started_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Event()
+    told, schedulers = Event(), list[str]()
     usual = signal.signal(signal.SIGTERM, lambda *_: told.set())
     monkeypatch.setenv("FOLLOWUP_BROKER_URL", "redis://127.0.0.1/0")
-    monkeypatch.setattr(Service, "start", lambda self: None)
+    monkeypatch.setattr(Service, "start", lambda self: schedulers.append(self.scheduler_cls))
     try:
         ring_beside_worker()
         assert told.wait(ENOUGH_SECONDS)
+        assert schedulers == ["celery.beat:Scheduler"], "another keeps a file"
     finally:
         signal.signal(signal.SIGTERM, usual)
 
