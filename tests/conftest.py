@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "every_database: on PostgreSQL 16 too, as tests/store is")
+    config.addinivalue_line("markers", "every_database: on PostgreSQL 16 too")
     config.addinivalue_line("markers", "long: runs with --long only")
     config.addinivalue_line("markers", "briefly_on(database): on others with --long only")
     # Workers of xdist share the servers of the process that started them.
@@ -78,7 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in ("database_url", "empty_database_url", "kept_database_url"):
         if name in metafunc.fixturenames:
             node = metafunc.definition
-            every = node.get_closest_marker("every_database") or "store" in node.path.parent.parts
+            every = node.get_closest_marker("every_database")
             kinds = EVERY_DATABASE if every else USUAL_DATABASES
             metafunc.parametrize(name, kinds, indirect=True)
 

@@ -16,6 +16,8 @@ from followup.store.models import Action, Base, Suppression
 from tests.store.rows import TUESDAY_TEN
 from tests.store.test_consents import ALICE, agree
 
+pytestmark = pytest.mark.every_database
+
 FIXED = [
     (table, column.name)
     for table in append_only.GUARDED

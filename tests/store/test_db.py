@@ -20,6 +20,8 @@ from tests.schema import KEYRING, create
 from tests.store.rows import TUESDAY_TEN, add_lead
 from tests.store.writing import EACH, here_and_in_a_process, write_leads
 
+pytestmark = pytest.mark.every_database
+
 PROCESSES = 2
 THREADS = 3
 

@@ -24,6 +24,8 @@ from tests.schema import KEYRING
 from tests.store.rows import TUESDAY_TEN, add_delivery, add_lead, add_submission, row_for
 from tests.store.writing import here_and_in_a_process, migrate_database
 
+pytestmark = pytest.mark.every_database
+
 TABLES = frozenset(Base.metadata.tables)
 
 
