@@ -8,6 +8,7 @@ from tests.chaos.oracle import note_changes
 from tests.schema import KEYRING
 
 
+@pytest.mark.briefly_on("sqlite")
 @pytest.mark.timeout(3600)
 def test_the_promises_hold_whatever_happens(database_url: str, is_long: bool) -> None:
     engine = make_engine(database_url, KEYRING)

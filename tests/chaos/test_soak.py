@@ -50,6 +50,7 @@ def test_two_thousand_people_and_nothing_is_lost_sent_twice_or_sent_after_a_mark
     keeps_its_promises(run(database, broker, LONG), LONG)
 
 
+@pytest.mark.long
 def test_a_rescue_that_sends_again_and_a_mark_that_nobody_looks_at_are_found_out(run: Run) -> None:
     """Negative control: without it nobody knew whether the soak can see what it must not find."""
     controls = ("expired_lease_means_send_again", "contacted_is_not_checked")
