@@ -426,5 +426,14 @@ def test_nothing_personal_is_logged(vendors: Caller, logged: Callable[[], str]) 
 
     lines = logged()
     assert "a submission waits for staff" in lines
-    for secret in ("Ana", "example.org", "at example", "555", SECRET, "xxxx"):
+    for secret in (
+        "Ana",
+        "example.org",
+        "at example",
+        "5550199",
+        "555-0199",
+        "555 0199",
+        SECRET,
+        "xxxx",
+    ):
         assert secret not in lines
