@@ -7,6 +7,7 @@ import importlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,15 @@ REQUIRE_ALL = any(
 )
 
 MISSING = "real part missing: "
+
+#: Fixtures of a database; a test has one of them.
+URLS = ("database_url", "empty_database_url", "kept_database_url")
+
+#: Of the services' tests, those about what two do at once, about statements, and the heart of it.
+ON_BOTH = (
+    *("test_flat.py", "test_working.py", "test_intake.py", "test_sending.py", "test_settling.py"),
+    *("test_uniting.py", "test_obeying.py", "test_announcing.py", "test_surveying.py"),
+)
 
 #: Tests that share a whole clinic, which is long in starting: one worker runs a file of them.
 TOGETHER = (
@@ -75,7 +85,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for name in ("database_url", "empty_database_url", "kept_database_url"):
+    for name in URLS:
         if name in metafunc.fixturenames:
             node = metafunc.definition
             every = node.get_closest_marker("every_database")
@@ -88,8 +98,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Deselected, not skipped: CI takes a skipped test for one that could not run.
     if not config.getoption("--long"):
-        left_out = [item for item in items if _is_long(item)]
-        config.hook.pytest_deselected(items=left_out)
+        left_out = {item for item in items if _is_long(item)}
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
     # Begun last, a long one would be waited for by everybody.
     items.sort(key=_seconds_at_most, reverse=True)
@@ -102,10 +112,26 @@ def _seconds_at_most(item: pytest.Item) -> float:
 
 
 def _is_long(item: pytest.Item) -> bool:
+    if _is_others_turn(item):
+        return True
     briefly_on = item.get_closest_marker("briefly_on")
     if briefly_on is not None and isinstance(item, pytest.Function):
         return not str(item.callspec.params["database_url"]).startswith(briefly_on.args)
     return item.get_closest_marker("long") is not None
+
+
+def _is_others_turn(item: pytest.Item) -> bool:
+    """A service's rule is tested on one database, each by turns, and on both with --long; what
+    leans on a database's own ways is in `ON_BOTH`, in tests/store, or marked for it."""
+    if not isinstance(item, pytest.Function) or item.path.parent.name != "services":
+        return False
+    if item.path.name in ON_BOTH or OWN_DATABASE or not hasattr(item, "callspec"):
+        return False
+    kinds = [item.callspec.params[name] for name in URLS if name in item.callspec.params]
+    if len(kinds) != 1:
+        return False
+    turn = zlib.crc32(item.nodeid.replace(str(kinds[0]), "").encode()) % len(USUAL_DATABASES)
+    return bool(USUAL_DATABASES[turn] != kinds[0])
 
 
 class _Together(LoadScopeScheduling):  # type: ignore[misc]

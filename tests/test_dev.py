@@ -218,6 +218,7 @@ def test_an_environment_that_no_longer_fits_is_made_anew(
     assert checkout.uv_calls == ["venv --quiet", "pip install"] * 2
 
 
+@pytest.mark.long
 def test_pip_installs_what_the_lock_says_and_nothing_else(
     checkout: Checkout, tmp_path: Path
 ) -> None:

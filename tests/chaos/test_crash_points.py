@@ -59,9 +59,13 @@ PLACES = [f"{name} {{}} commit" for name in TRANSACTIONS] + [f"{name} {{}}" for 
 #: A process dies just before it, and the next one, which takes up the work, just after it.
 PAIRS = [[place.format(when) for when in ("before", "after")] for place in PLACES]
 
+#: Where a message is taken on, goes out or is settled: those in every run, the others with --long.
+HEART = ("intake", "sending", "settling", "receiving.receive", "working.mark", *CALLS)
 #: By turns on one database and the other; with --long each on both, and each point alone, too.
 BRIEFLY = [
     pytest.param(pair, id=pair[0], marks=pytest.mark.briefly_on(("sqlite", "postgresql")[turn % 2]))
+    if pair[0].startswith(HEART)
+    else pytest.param(pair, id=pair[0], marks=pytest.mark.long)
     for turn, pair in enumerate(PAIRS)
 ]
 

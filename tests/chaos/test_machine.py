@@ -13,7 +13,7 @@ from tests.schema import KEYRING
 def test_the_promises_hold_whatever_happens(database_url: str, is_long: bool) -> None:
     engine = make_engine(database_url, KEYRING)
     note_changes(engine)
-    examples = (2000, 300) if is_long else (40, 5)
+    examples = (2000, 300) if is_long else (20, 5)
     try:
         machine.run(engine, examples[engine.dialect.name == "postgresql"], is_long=is_long)
     finally:

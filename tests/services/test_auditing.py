@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, Uuid, bindparam, delete, select, text, update
 from sqlalchemy.orm.attributes import flag_modified
+from structlog.testing import capture_logs
 
 from followup.domain.audit import Door
 from followup.domain.cadence import Channel
@@ -328,13 +329,13 @@ def test_more_than_a_batch_is_sealed_and_walked(
     assert [flaw for flaw in flaws(engine) if flaw.startswith("entr")] == ["entry 13: missing"]
 
 
-def test_the_head_is_told_in_the_log(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_head_is_told_in_the_log(engine: Engine) -> None:
     head = auditing.verify(engine, TUESDAY_TEN).head
 
-    auditing.tell_head(engine)
+    with capture_logs() as told:
+        auditing.tell_head(engine)
 
-    told = capsys.readouterr()
-    assert head in told.out + told.err
+    assert head in [line.get("head") for line in told]
 
 
 def test_nothing_of_a_person_stands_in_the_trail(engine: Engine) -> None:
