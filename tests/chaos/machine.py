@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -124,6 +124,8 @@ class Machine(RuleBasedStateMachine):
         self.people: dict[uuid.UUID, dict[str, str]] = {}
         self.lease_ran_out = False
         self._pauses_of: dict[tuple[uuid.UUID, Channel], Pauses] = {}
+        #: Claims that the promises have heard of.
+        self._known: set[tuple[uuid.UUID, datetime | None]] = set()
         #: What the provider said of addresses in the claim that is under way.
         self.refusals: list[tuple[uuid.UUID, str]] = []
         self.desk.sender = replace(
@@ -143,9 +145,7 @@ class Machine(RuleBasedStateMachine):
             self._pauses_of[taken.claim, row.channel], self.pauses = self.pauses, Pauses()
             self.lease_ran_out = False
             self.refusals.clear()
-            with reading(self.engine) as session:
-                rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
-            self.promises.claimed(rows, self.desk.now)
+            self.promises.claimed(self._claimed_with(ids), self.desk.now)
             try:
                 self._stand_still(self._pauses_of[taken.claim, row.channel].before, batch)
             except WorkerLost:
@@ -164,6 +164,21 @@ class Machine(RuleBasedStateMachine):
         if not self.lease_ran_out:
             for delivery_id, why in self.refusals:
                 self.promises.heard(delivery_id, why)
+
+    def _claimed_with(self, ids: Sequence[uuid.UUID]) -> list[Delivery]:
+        """These, and those of the other channel that one commit claimed with them and that are not
+        known yet: what happens before the first call happens after that commit."""
+        with reading(self.engine) as session:
+            rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
+            leases = {row.lease_until for row in rows}
+            others = session.scalars(
+                select(Delivery).where(
+                    Delivery.status == Status.sending, Delivery.lease_until.in_(leases)
+                )
+            ).all()
+        together = {(row.id, row.lease_until): row for row in (*rows, *others)}
+        known, self._known = self._known, self._known | together.keys()
+        return [row for key, row in together.items() if key not in known]
 
     def _stand_still(self, happenings: Sequence[str], batch: Sequence[Any]) -> None:
         endings, self.provider.endings = self.provider.endings, type(self.provider.endings)()
