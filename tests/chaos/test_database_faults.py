@@ -112,7 +112,7 @@ def test_postgresql_ends_its_connections_amid_sending_and_nothing_is_lost_or_sen
         eventually(lambda: clinic.crew.count(Status.sending), within=30)
         with psycopg.connect(postgresql.url, autocommit=True) as admin:
             ended = admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
             )
             assert ended.rowcount
