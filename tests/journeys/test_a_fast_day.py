@@ -18,6 +18,7 @@ LATE_AT_MOST = timedelta(hours=1)
 _REMINDER = re.compile(r"This is reminder (\d+)\.")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_reminders_come_as_planned_until_marked_and_reopening_repeats_nothing(
     start: Start, tmp_path: Path
