@@ -31,6 +31,7 @@ from followup.store.crypto import Keyring
 from followup.store.db import make_engine, make_sqlite_folder
 from followup.templates import Templates, pages_environment
 from followup.transports.base import Transport
+from followup.transports.chat import CHAT_RATE, ChatTransport
 from followup.transports.mailbox import Mailbox
 from followup.transports.smtp import Server, SmtpTransport
 from followup.transports.twilio import Account, TwilioTransport
@@ -126,7 +127,18 @@ def make_transports(service: Service) -> Mapping[Channel, Transport]:
     return {
         Channel.email: SmtpTransport(server, settings.email_from or "", service.clinic.email),
         Channel.sms: TwilioTransport(account, service.links.status_url),
+        Channel.chat: make_chat_transport(settings, service.clinic),
     }
+
+
+def make_chat_transport(settings: Settings, clinic: Clinic) -> ChatTransport:
+    """Raises Misconfigured for a chat that has no address."""
+    missing = {one.chat for one in clinic.escalation if one.chat} - set(settings.chats)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise Misconfigured(f"{PREFIX}CHATS: no address for {names}, which clinic.toml names")
+    addresses = {name: url.get_secret_value() for name, url in settings.chats.items()}
+    return ChatTransport(addresses, clinic.sender_label)
 
 
 def make_announcer(service: Service) -> Announcer:
@@ -152,7 +164,7 @@ def make_announcer(service: Service) -> Announcer:
 
 def make_paces(settings: Settings) -> dict[Channel, Pace]:
     """What each sender may send; a stand-in on this machine, as much as it can."""
-    paces = {}
+    paces = {Channel.chat: Pace("chat", Rate(CHAT_RATE))} if settings.chats else {}
     number = settings.twilio_messaging_service_sid or settings.twilio_from or ""
     texts = settings.texts_per_second
     if texts is None and not settings.texts_stay_on_this_machine:

@@ -38,6 +38,7 @@ from followup.clinic_sources import Source
 from followup.clinic_sources import contradictions as source_contradictions
 from followup.clinic_theme import Theme, theme_contradictions
 from followup.clinic_webhooks import Webhooks
+from followup.domain.cadence import Channel
 from followup.domain.hours import BusinessHours
 from followup.domain.plain import plain_words
 from followup.domain.risk import STARTER_WORDS, list_version
@@ -102,6 +103,8 @@ class Recipient(Table):
     name: Line
     email: Email | None = None
     phone: Phone | None = None
+    #: The name of a chat, whose address is a secret and so a setting (`CHATS`).
+    chat: Slug | None = None
     sites: tuple[Slug, ...] = ()
     #: When on duty, by the clock of the lead's site; None: always.
     hours: OpenWeek | None = None
@@ -111,7 +114,11 @@ class Recipient(Table):
 
     @property
     def is_reachable(self) -> bool:
-        return self.email is not None or self.phone is not None
+        return any(self.address(channel) for channel in Channel)
+
+    def address(self, channel: Channel) -> str | None:
+        known = {Channel.email: self.email, Channel.sms: self.phone, Channel.chat: self.chat}
+        return known[channel]
 
 
 def _says_something(text: str) -> str:
@@ -292,7 +299,7 @@ def _contradictions(clinic: Clinic) -> Iterator[tuple[str, str]]:
             expected = f"expected ids of sites ({', '.join(ids)}), got {', '.join(sorted(unknown))}"
             yield f"escalation[{index}].sites", expected
         if not recipient.is_reachable:
-            yield f"escalation[{index}]", "expected an email or a phone"
+            yield f"escalation[{index}]", "expected an email, a phone or a chat"
         if recipient.hours is not None and recipient.role is StaffRole.operator:
             yield f"escalation[{index}].hours", "expected none for an operator, told at any hour"
     for index, site in enumerate(clinic.sites):

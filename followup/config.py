@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from followup.clinic_webhooks import WebhookSecrets
-from followup.config_fields import Listed, Networks, is_loopback, parts_of, usual_recipient
+from followup.config_fields import Chats, Listed, Networks, is_loopback, parts_of, usual_recipient
 from followup.domain.address import normal_email
 from followup.errors import Invalid, Misconfigured
 from followup.named_secrets import NamedSecrets
@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     bounces_url: SecretStr | None = Field(
         None, description="imaps://user:password@host/INBOX that bounces arrive in"
     )
+    chats: Chats = Field({}, description="Of staff, by Apprise: name=slack://…; other=…")
     form_secrets: NamedSecrets = Field({}, description="Of [[sources]]: name=secret,older; other=…")
     webhook_secrets: WebhookSecrets = Field(
         {}, description="Of [[webhooks]]: name=whsec_…,older; other=whsec_…"
@@ -276,8 +277,8 @@ class Settings(BaseSettings):
         ):
             if used and not self.sends_to_loopback_only:
                 raise Misconfigured(
-                    f"{PREFIX}{setting} is for demos: refused unless {PREFIX}SMTP_URL and "
-                    f"{PREFIX}TWILIO_API_URL are addresses of this machine"
+                    f"{PREFIX}{setting} is for demos: refused unless {PREFIX}SMTP_URL, "
+                    f"{PREFIX}TWILIO_API_URL and {PREFIX}CHATS are addresses of this machine"
                 )
         if self.has_demo_clock and (self.clock_start is None or self.clock_anchor is None):
             raise Misconfigured(
@@ -301,7 +302,8 @@ class Settings(BaseSettings):
     @property
     def sends_to_loopback_only(self) -> bool:
         mail = self.smtp_url.get_secret_value() if self.smtp_url else None
-        return is_loopback(mail) and is_loopback(self.twilio_api_url)
+        chats = (one.get_secret_value() for one in self.chats.values())
+        return all(map(is_loopback, (mail, self.twilio_api_url, *chats)))
 
     @property
     def only_to_these(self) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """What single settings are: lists, networks, addresses of servers, recipients."""
 
 import ipaddress
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -32,6 +33,27 @@ Networks = Annotated[
     NoDecode,
     BeforeValidator(_networks),
 ]
+
+
+def _chats(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    given = [part.partition("=") for part in value.split(";") if part.strip()]
+    chats = {name.strip(): address.strip() for name, _, address in given}
+    if len(chats) < len(given) or not all(map(_is_chat, chats, chats.values())):
+        raise ValueError("must be names with Apprise's addresses: name=slack://…; other=…")
+    return chats
+
+
+def _is_chat(name: str, address: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) and urlsplit(address).scheme)
+    except ValueError:
+        return False
+
+
+#: The addresses of chats by the names that clinic.toml has for them.
+Chats = Annotated[Mapping[str, SecretStr], NoDecode, BeforeValidator(_chats)]
 
 
 def usual_recipient(text: str) -> str:

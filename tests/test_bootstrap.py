@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from followup.bootstrap import Service, make_announcer, make_sender, open_service
+from followup.clinic import Recipient, StaffRole
 from followup.clinic_webhooks import Webhook
 from followup.clock import Clock
 from followup.config import Settings
 from followup.domain.cadence import Channel, Lane
 from followup.errors import Misconfigured
 from followup.services.sending import BATCH
+from followup.transports.chat import ChatTransport
 from followup.transports.smtp import SmtpTransport
 from followup.transports.twilio import TwilioTransport
 from tests.schema import ENCRYPTION_KEYS
@@ -109,8 +111,18 @@ def test_each_channel_has_its_transport_and_each_lane_its_threads(service: Servi
 
     assert isinstance(sender.transports[Channel.email], SmtpTransport)
     assert isinstance(sender.transports[Channel.sms], TwilioTransport)
+    assert isinstance(sender.transports[Channel.chat], ChatTransport)
     threads = {lane: pool._max_workers for lane, pool in sender.threads.items()}
     assert threads == dict.fromkeys(Lane, BATCH * len(Channel))
+
+
+def test_a_chat_without_an_address_is_named(service: Service, directory: Path) -> None:
+    chats = [Recipient(role=StaffRole.staff, name=one, chat=one) for one in ("desk", "managers")]
+    named = service.clinic.model_copy(update={"escalation": (*service.clinic.escalation, *chats)})
+    settings = settings_of(directory, chats="desk=json://127.0.0.1/hook")
+
+    with pytest.raises(Misconfigured, match="FOLLOWUP_CHATS: no address for managers, which"):
+        make_sender(replace(service, settings=settings, clinic=named))
 
 
 @pytest.mark.parametrize("name", ["smtp_url", "email_from", "twilio_auth_tokens"])

@@ -111,6 +111,7 @@ WRONG = {
         f"office=whsec_{'A' * 32}; office=whsec_{'B' * 32}",
     ],
     "ONLY_TO": ["you", "you@example.com,+1 415", "you@@example.com"],
+    "CHATS": ["slack://x", "desk", "desk=x", "Desk=slack://x", "a=json://x;a=json://y", "a=x://[y"],
     "FORM_SECRETS": ["secret", "site", "=secret", "Site=secret", "site=a;site=b", "a b=c"],
     "TRUSTED_PROXIES": ["proxy", "10.0.0.1/8", "10.0.0.300", "*"],
     "TURNSTILE_URL": ["rubbish", "ftp://127.0.0.1"],
@@ -223,6 +224,7 @@ def test_an_empty_value_is_a_missing_one(env_file: Path) -> None:
         pytest.param({}, id="both are real"),
         pytest.param({"SMTP_URL": LOOPBACK["SMTP_URL"]}, id="texts are real"),
         pytest.param({"TWILIO_API_URL": LOOPBACK["TWILIO_API_URL"]}, id="mail is real"),
+        pytest.param({**LOOPBACK, "CHATS": "a=json://127.0.0.1;b=slack://x"}, id="a chat is real"),
     ],
 )
 def test_what_is_for_demos_is_refused_against_a_real_provider(

@@ -8,7 +8,7 @@ import typer
 from followup.bootstrap import Service
 from followup.cli.opening import AsJson, find_lead, local, open_store, print_json, who
 from followup.domain.audit import Door
-from followup.domain.cadence import Channel
+from followup.domain.cadence import TO_PATIENTS, Channel
 from followup.domain.lead import Closing, Outcome
 from followup.domain.suspicion import Suspicion
 from followup.errors import Fault, Invalid
@@ -209,7 +209,7 @@ def opt_out(which: Which, channel: Channels = None, by: By = None, note: Note = 
             by=by or who(),
             now=service.now(),
             note=note,
-            channels=channel or list(Channel),
+            channels=channel or TO_PATIENTS,
             door=Door.command_line,
         )
     typer.echo(f"{lead.reference}: {_channels(channel)} to this person is over")
@@ -232,14 +232,14 @@ def opt_in(
             by=by or who(),
             now=service.now(),
             note=note,
-            channels=channel or list(Channel),
+            channels=channel or TO_PATIENTS,
             door=Door.command_line,
         )
     typer.echo(f"{lead.reference}: {_channels(channel)} to this person may go again")
 
 
 def _channels(chosen: list[Channel] | None) -> str:
-    return " and ".join(one.value for one in chosen or Channel)
+    return " and ".join(one.value for one in chosen or TO_PATIENTS)
 
 
 HeldLead = Annotated[str | None, typer.Argument(help="The lead's reference or id; or --all")]

@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from followup.bootstrap import (
     make_announcer,
+    make_chat_transport,
     make_mailbox,
     make_paces,
     make_transports,
@@ -80,6 +81,8 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
     yield _examine_transports(settings)
     yield _examine_rates(settings)
     yield _examine_proxies(settings)
+    if settings.chats:
+        yield _examine_chats(settings)
     yield from _examine_webhooks(settings)
     if mailbox := make_mailbox(settings):
         yield _examine_mailbox(mailbox)
@@ -128,10 +131,23 @@ def _examine_transports(settings: Settings) -> tuple[str, bool, str]:
     return "providers", True, ", ".join(sorted(channel.value for channel in transports))
 
 
+def _examine_chats(settings: Settings) -> tuple[str, bool, str]:
+    says, name = [], ""
+    try:
+        transport = make_chat_transport(settings, read_clinic(settings.clinic_file))
+        for name in settings.chats:
+            says.append(f"{name} ({transport.open(name).service_name})")
+    except FollowupError as error:
+        return "chats", False, f"{PREFIX}CHATS: {name}: {error}" if name else str(error)
+    return "chats", True, ", ".join(says)
+
+
 def _examine_rates(settings: Settings) -> tuple[str, bool, str]:
     """What is in force, to be compared with what the provider says."""
     paces = make_paces(settings)
     units = {Channel.sms: "parts of texts", Channel.email: "mails"}
+    if settings.chats:
+        units[Channel.chat] = "messages to chats"
     says = [
         f"{paces[channel].rate.per_second:g} {unit} a second" if channel in paces else f"any {unit}"
         for channel, unit in units.items()

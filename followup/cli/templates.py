@@ -43,7 +43,7 @@ def check(as_json: AsJson = False) -> None:
 def preview(
     cadence: Cadence,
     step: Step,
-    channel: Annotated[Channel, typer.Option(help="email or sms")] = Channel.email,
+    channel: Annotated[Channel, typer.Option(help="email, sms or chat")] = Channel.email,
     language: Language = None,
     role: TheRole = Role.patient,
     html: Annotated[bool, typer.Option("--html", help="The HTML part of a mail")] = False,
@@ -62,14 +62,15 @@ def preview(
 def send_test(
     cadence: Cadence,
     step: Step,
-    to: Annotated[str, typer.Argument(help="Your own address or number")],
+    to: Annotated[str, typer.Argument(help="Your own address or number, or a chat's name")],
     language: Language = None,
     role: TheRole = Role.patient,
 ) -> None:
     """Send one message with sample values, through the real provider."""
-    channel = Channel.email if "@" in to else Channel.sms
+    settings = own_settings().checked(*SENDING)
+    channel = Channel.email if "@" in to else Channel.chat if to in settings.chats else Channel.sms
     message = _render(cadence, step, channel, language, role)
-    service = open_service(own_settings().checked(*SENDING))
+    service = open_service(settings)
     delivery_id = new_id()
     provider_id = make_transports(service)[channel].send(
         Outgoing(

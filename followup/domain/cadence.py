@@ -17,6 +17,12 @@ class Audience(StrEnum):
 class Channel(StrEnum):
     email = "email"
     sms = "sms"
+    #: Of staff alone.
+    chat = "chat"
+
+
+#: On which patients are written to.
+TO_PATIENTS = (Channel.email, Channel.sms)
 
 
 class Lane(StrEnum):

@@ -156,9 +156,7 @@ def _addresses_of_left(session: Session, planner: Planner) -> set[str]:
 
 
 def _addresses(planner: Planner, those: Sequence[Recipient | Person]) -> set[str]:
-    given = [(Channel.email, one.email) for one in those] + [
-        (Channel.sms, one.phone) for one in those
-    ]
+    given = [(channel, one.address(channel)) for one in those for channel in Channel]
     return {planner.hash_address(channel, address) for channel, address in given if address}
 
 

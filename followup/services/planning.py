@@ -362,7 +362,7 @@ def _by_address(everybody: Iterable[Recipient | Person], channel: Channel) -> di
     """Names by address, each address once."""
     named: dict[str, str] = {}
     for one in everybody:
-        address = one.email if channel is Channel.email else one.phone
+        address = one.address(channel)
         if address:
             named.setdefault(address, one.name)
     return named

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from followup.clinic import Clinic, Recipient, Site
 from followup.domain.answer import StaffAnswer
+from followup.domain.cadence import Channel
 from followup.domain.delivery import Reason
 from followup.domain.hours import BusinessHours
 from followup.store.claims import Row
@@ -24,7 +25,9 @@ def is_off_duty(clinic: Clinic, row: Row, about: Lead | Reply, now: datetime) ->
     if row.step == DANGER or answers_staff(row) or row.reason not in _WAITED_TOGETHER:
         return False
     site = clinic.site(about.site if isinstance(about, Lead) else None)
-    return all(has_stand_in(clinic, row.recipient, site, at) for at in (row.due_at, now))
+    return all(
+        has_stand_in(clinic, row.channel, row.recipient, site, at) for at in (row.due_at, now)
+    )
 
 
 def answers_staff(row: Row) -> bool:
@@ -32,14 +35,12 @@ def answers_staff(row: Row) -> bool:
     return row.cadence == REPLIES and row.step in tuple(StaffAnswer)
 
 
-def has_stand_in(clinic: Clinic, address: str, site: Site, at: datetime) -> bool:
+def has_stand_in(clinic: Clinic, channel: Channel, address: str, site: Site, at: datetime) -> bool:
     """Whether nobody with that address is on duty, and a colleague is: one of the same role and
     site, with an address for the same channel. Outside everybody's hours nobody has one, nor has
     who is not in clinic.toml."""
-    is_mail = "@" in address
-    serving = [one for one in clinic.escalation if one.serves(site)]
-    peers = [one for one in serving if (one.email if is_mail else one.phone)]
-    named = [one for one in peers if address in (one.email, one.phone)]
+    peers = [one for one in clinic.escalation if one.serves(site) and one.address(channel)]
+    named = [one for one in peers if one.address(channel) == address]
     at_work = [one for one in peers if _is_on_duty(one, site, at)]
     roles = {one.role for one in at_work}
     is_here = any(one in at_work for one in named)

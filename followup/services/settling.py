@@ -140,7 +140,8 @@ def _settle_one(
 
 def _may_go_once_more(row: Delivery, finding: TransportError | None) -> bool:
     """A text: once, when it was absent every time. A mail cannot be asked about, but an
-    acknowledgement goes once more under the same Message-ID, by which a receiver drops a double."""
+    acknowledgement goes once more under the same Message-ID, by which a receiver drops a double. A
+    chat neither tells nor drops a double, so there once is once: the reminder follows anyway."""
     if row.channel is Channel.email:
         row.asked += 1
         return row.lane is Lane.ack and row.asked == 1

@@ -64,6 +64,7 @@ def simulate(
         for step in cadence.steps
         for occurrence, due_at in _occurrences(step, site, arrived_at, until)
         for channel in step.channels
+        if channel is not Channel.chat or any(one.chat for one in clinic.escalation)
     ]
     return sorted((event for event in events if event.at <= until), key=lambda event: event.at)
 

@@ -141,16 +141,12 @@ def _redirect(
     """What was planned for the old address goes to the new one, where nobody has it yet."""
     if old is None:
         return
-    hashes, address = keyring.hashes(old), _address(person, channel)
+    hashes, address = keyring.hashes(old), person.address(channel)
     if new is not None and address is not None:
         digits = keyring.hash(new)
         deliveries.redirect_recipient(session, person.name, channel, hashes, address, digits)
         hashes = [one for one in hashes if one != digits]
     deliveries.cancel_recipient(session, person.name, hashes, Reason.superseded)
-
-
-def _address(person: Person, channel: Channel) -> str | None:
-    return person.email if channel is Channel.email else person.phone
 
 
 def reset_codes(

@@ -18,7 +18,7 @@ from statistics import median
 from sqlalchemy.orm import Session
 
 from followup.clinic import Clinic
-from followup.domain.cadence import Audience, Channel
+from followup.domain.cadence import TO_PATIENTS, Audience, Channel
 from followup.domain.consent import SuppressionReason
 from followup.domain.delivery import Status
 from followup.domain.hours import OpenTime
@@ -312,7 +312,8 @@ def _to(audience: Audience, channel: Channel) -> str:
     return f"{audience}_{channel}"
 
 
-_TO = tuple(_to(audience, channel) for audience in Audience for channel in Channel)
+_TO_PATIENTS = tuple(_to(Audience.patient, channel) for channel in TO_PATIENTS)
+_TO = (*_TO_PATIENTS, *(_to(Audience.staff, channel) for channel in Channel))
 
 
 def _deliveries(outcomes: Mapping[Outcome, int]) -> Table:
@@ -333,14 +334,13 @@ def _failures(outcomes: Mapping[Outcome, int]) -> Table:
             counted[reason or status][_to(audience, channel)] += count
     ordered = sorted(counted, key=lambda reason: (-counted[reason].total(), reason))
     rows = {reason: tuple(counted[reason][to] for to in _TO) for reason in ordered}
-    drawn = tuple(_to(Audience.patient, channel) for channel in Channel)
-    return Table("failures", dict.fromkeys(_TO, Unit.number), rows, drawn)
+    return Table("failures", dict.fromkeys(_TO, Unit.number), rows, _TO_PATIENTS)
 
 
 def _opt_outs(counted: Mapping[tuple[Channel, SuppressionReason], int]) -> Table:
     rows = {
-        reason.value: tuple(counted.get((channel, reason), 0) for channel in Channel)
+        reason.value: tuple(counted.get((channel, reason), 0) for channel in TO_PATIENTS)
         for reason in OPT_OUTS
     }
-    columns = dict.fromkeys((channel.value for channel in Channel), Unit.number)
+    columns = dict.fromkeys((channel.value for channel in TO_PATIENTS), Unit.number)
     return Table("opt_outs", columns, rows, tuple(columns))

@@ -22,7 +22,7 @@ from followup.domain.alarm import (
     AlarmKind,
     describe,
 )
-from followup.domain.cadence import Channel, Lane
+from followup.domain.cadence import TO_PATIENTS, Channel, Lane
 from followup.domain.delivery import Reason
 from followup.domain.lead import WAITING
 from followup.domain.spoken import iso
@@ -96,7 +96,8 @@ def is_silent(engine: Engine) -> bool:
 
 
 def health(engine: Engine) -> dict[str, Any]:
-    """For `/readyz`: beat and each channel as `ok` or `degraded`, and the alarms that are open.
+    """For `/readyz`: beat and each channel as `ok` or `degraded`, that of staff alone only where it
+    is paused, and the alarms that are open.
 
     Nothing about a person.
     """
@@ -104,7 +105,8 @@ def health(engine: Engine) -> dict[str, Any]:
         paused = breakers.list_paused(session)
         return {
             "beat": "degraded" if _was_heard(session) and _is_silent(session) else "ok",
-            **{channel.value: "degraded" if channel in paused else "ok" for channel in Channel},
+            **dict.fromkeys(TO_PATIENTS, "ok"),
+            **dict.fromkeys(paused, "degraded"),
             "alarms": list_alarms(session),
         }
 

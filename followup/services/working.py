@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from sqlalchemy.orm import Session
 
 from followup.domain.audit import Door
-from followup.domain.cadence import Channel
+from followup.domain.cadence import TO_PATIENTS, Channel
 from followup.domain.consent import Act, MatchedBy, SuppressionReason
 from followup.domain.delivery import Reason
 from followup.domain.lead import ATTEMPT_SNOOZE, WAITING, Closing, LeadStatus, Outcome
@@ -270,7 +270,7 @@ def record_opt_out(
     now: datetime,
     door: Door = Door.service,
     note: str | None = None,
-    channels: Collection[Channel] = tuple(Channel),
+    channels: Collection[Channel] = TO_PATIENTS,
 ) -> Lead:
     """The person told staff to stop writing: the addresses are silent at once, for every lead.
 
@@ -342,6 +342,8 @@ def record_opt_in(
 
 
 def _addresses(lead: Lead, channels: Collection[Channel]) -> list[tuple[Channel, str]]:
+    if not set(channels) <= set(TO_PATIENTS):
+        raise Invalid(Fault("channels", f"must be of {', '.join(TO_PATIENTS)}"))
     known = ((Channel.email, lead.email), (Channel.sms, lead.phone))
     return [(channel, address) for channel, address in known if address and channel in channels]
 

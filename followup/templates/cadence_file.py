@@ -15,7 +15,15 @@ from pydantic import (
     model_validator,
 )
 
-from followup.domain.cadence import Audience, Cadence, Channel, Clock, Lane, Step
+from followup.domain.cadence import (
+    TO_PATIENTS,
+    Audience,
+    Cadence,
+    Channel,
+    Clock,
+    Lane,
+    Step,
+)
 from followup.errors import Misconfigured
 from followup.templates.problem import Problem, Refused
 from followup.toml_file import Duration, key_path, parse_duration, problems_of, read_toml
@@ -50,7 +58,7 @@ class _StepTable(_Table):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        for complaint in (self._wrong_times(), self._wrong_channels(), self._wrong_audience()):
+        for complaint in (self._wrong_times(), self._wrong_audience(), self._wrong_channels()):
             if complaint:
                 raise ValueError(complaint)
         return self
@@ -82,6 +90,9 @@ class _StepTable(_Table):
             return "escalate_from: expected only with audience = 'staff'"
         if self.acknowledges and self.audience is Audience.staff:
             return "acknowledges: expected only with audience = 'patient'"
+        channels = {*self.channels, *self.fallback}
+        if self.audience is Audience.patient and not channels <= set(TO_PATIENTS):
+            return "channels and fallback: expected chat only with audience = 'staff'"
         if self.fallback and self.audience is Audience.staff:
             return "fallback: expected only with audience = 'patient'"
         return None

@@ -28,7 +28,7 @@ from followup.templates.wording import (
     check_page,
     problems_in,
     read_email,
-    read_sms,
+    read_text,
     refuse,
 )
 
@@ -256,6 +256,6 @@ class _Letterheads:
 
 
 def _read_wording(source: Source, key: Key, step: Step, letterheads: _Letterheads) -> Wording:
-    if key.channel is Channel.sms:
-        return read_sms(source, key, step.audience)
+    if key.channel is not Channel.email:
+        return read_text(source, key, step.audience)
     return read_email(source, key, step.audience, letterheads.around(key, step.audience))

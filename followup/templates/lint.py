@@ -66,7 +66,8 @@ class _Case:
     @property
     def on_lock_screen(self) -> str:
         """What shows without the mail being opened: a text, a subject."""
-        return self.message.text if self.is_sms else self.message.subject or ""
+        is_mail = self.wording.key.channel is Channel.email
+        return self.message.subject or "" if is_mail else self.message.text
 
 
 @dataclass(frozen=True)

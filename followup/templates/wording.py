@@ -22,7 +22,7 @@ REPLIES = "replies"
 #: The cadence of what staff are told once a day, and managers once a week.
 SUMMARIES = "summaries"
 
-_SUFFIXES = {Channel.email: "md", Channel.sms: "txt"}
+_SUFFIXES = {Channel.email: "md", Channel.sms: "txt", Channel.chat: "txt"}
 
 #: What a wording is made of: words, values, and `if`. Calls, loops and attributes are programs.
 _ALLOWED_NODES = (
@@ -82,14 +82,9 @@ class Key:
         """The key that the file's name spells, or None."""
         step, _, rest = path.name.partition(".")
         match rest.split("."):
-            case ["email", language, "md"]:
-                return cls(path.parent.name, step, Channel.email, language)
-            case ["email", language, role, "md"]:
-                return cls(path.parent.name, step, Channel.email, language, role)
-            case ["sms", language, "txt"]:
-                return cls(path.parent.name, step, Channel.sms, language)
-            case ["sms", language, role, "txt"]:
-                return cls(path.parent.name, step, Channel.sms, language, role)
+            case [channel, language, *role, suffix] if len(role) < 2 and channel in list(Channel):
+                if _SUFFIXES[Channel(channel)] == suffix:
+                    return cls(path.parent.name, step, Channel(channel), language, *role)
         return None
 
 
@@ -159,8 +154,9 @@ _PLAIN = _environment(autoescape=False)
 _ESCAPED = _environment(autoescape=True)
 
 
-def read_sms(source: Source, key: Key, audience: Audience) -> Wording:
-    """A text's wording; raises Refused naming file and line. Line ends within it are spaces."""
+def read_text(source: Source, key: Key, audience: Audience) -> Wording:
+    """A text's or a chat's wording; raises Refused naming file and line. Line ends within it are
+    spaces."""
     place = Place.sms if audience is Audience.patient else _staff_place(key)
     refuse(problems_in(source, {place}))
     text = " ".join(source.text.split())

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from followup.bootstrap import Service
 from followup.domain.audit import Door
-from followup.domain.cadence import Channel
+from followup.domain.cadence import TO_PATIENTS, Channel
 from followup.domain.lead import Closing, LeadStatus, Outcome
 from followup.domain.submission import Kind
 from followup.services import auditing, reporting, searching, working
@@ -72,7 +72,7 @@ Channels = Annotated[frozenset[Channel], Field(min_length=1)]
 
 class OptOutBody(Body):
     note: Note = None
-    channels: Channels = frozenset(Channel)
+    channels: Channels = frozenset(TO_PATIENTS)
 
 
 class OptInBody(Body):

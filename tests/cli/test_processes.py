@@ -130,6 +130,18 @@ def test_doctor_looks_into_the_mailbox_of_bounces(
     assert "word" not in gone.out
 
 
+def test_doctor_says_whether_apprise_can_use_the_chats(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLLOWUP_CHATS", "desk=json://127.0.0.1/hook")
+    assert "ok    chats: desk (JSON)" in run("doctor").out
+
+    monkeypatch.setenv("FOLLOWUP_CHATS", "desk=json://127.0.0.1/hook;boss=slack://T1JJ3T3L2")
+    wrong = run("doctor").out
+    assert "FAIL  chats: FOLLOWUP_CHATS: boss: Apprise cannot use the chat's address" in wrong
+    assert "T1JJ3T3L2" not in wrong
+
+
 def test_doctor_survives_a_setting_that_cannot_be_read(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

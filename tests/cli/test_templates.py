@@ -6,7 +6,7 @@ import pytest
 
 from followup.clinic import read_clinic
 from followup.config import Settings
-from followup.domain.cadence import Channel
+from followup.domain.cadence import TO_PATIENTS, Channel
 from followup.templates import Templates, sample_facts
 from tests.cli.running import ROOT, Run, one_line
 
@@ -48,7 +48,7 @@ def test_a_message_is_previewed_by_the_renderer_that_sends(run: Run) -> None:
     assert html.out.lstrip().startswith("<")
 
 
-@pytest.mark.parametrize("channel", Channel)
+@pytest.mark.parametrize("channel", TO_PATIENTS)
 def test_a_preview_is_word_for_word_what_is_sent(run: Run, channel: Channel) -> None:
     """The composer of real sends and `send-test` have no other renderer than this."""
     clinic = read_clinic(ROOT / "clinic.toml")

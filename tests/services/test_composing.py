@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from followup.clinic import Recipient, StaffRole
 from followup.domain.cadence import Channel
 from followup.domain.lead import Role
 from followup.errors import FollowupError
@@ -21,6 +22,7 @@ from tests.services.cast import (
     TUESDAY_TEN,
     Desk,
     at,
+    clinic,
     planner,
     templates,
 )
@@ -83,17 +85,23 @@ def test_only_an_acknowledgement_is_an_automatic_reply(
         ("alert", Channel.sms),
         ("reminder", Channel.email),
         ("reminder", Channel.sms),
+        ("alert", Channel.chat),
+        ("reminder", Channel.chat),
     ],
 )
 def test_staff_are_told_the_reference_and_nothing_of_the_person(
     desk: Desk, step: str, channel: Channel
 ) -> None:
+    chat = Recipient(role=StaffRole.staff, name="Chat", chat="front-desk")
+    named = clinic().model_copy(update={"escalation": (*clinic().escalation, chat)})
+    desk.with_planner(replace(desk.planner, clinic=named))
     lead = desk.submit(ALICE, message="I despair", interest="ketamine")
     desk.now += 15 * MINUTE
 
     message, row = composed(desk, lead, step, channel)
 
-    assert message.to == (FRONT_DESK if channel is Channel.email else FRONT_DESK_PHONE)
+    desks = dict(zip(Channel, (FRONT_DESK, FRONT_DESK_PHONE, "front-desk"), strict=True))
+    assert message.to == desks[channel]
     whole = message.subject + message.text + (message.html or "") + str(message.headers)
     assert lead.reference in whole
     assert LINKS.act_url(row.id, row.due_at) in message.text

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from followup.clinic_limits import Limits
 from followup.domain.alarm import AlarmKind
-from followup.domain.cadence import Channel, Lane
+from followup.domain.cadence import TO_PATIENTS, Channel, Lane
 from followup.domain.delivery import Status
 from followup.domain.lead import LeadStatus
 from followup.domain.submission import Kind
@@ -267,7 +267,7 @@ def test_a_further_submission_that_is_welcome_opens_a_held_lead(door: Desk) -> N
 
     assert (lead.id, lead.status) == (held.id, LeadStatus.open)
     acknowledged = [row for row in door.rows(lead, lane=Lane.ack) if row.status is Status.accepted]
-    assert {row.channel for row in acknowledged} == set(Channel)
+    assert {row.channel for row in acknowledged} == set(TO_PATIENTS)
     assert len(acknowledged) == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from followup.domain.alarm import AlarmKind
 from followup.domain.answer import ANSWER_EVERY, Answer
-from followup.domain.cadence import Audience, Cadence, Channel, Lane
+from followup.domain.cadence import TO_PATIENTS, Audience, Cadence, Channel, Lane
 from followup.domain.consent import MatchedBy, Meaning
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import Priority
@@ -297,7 +297,7 @@ def test_a_text_ends_the_person_s_reminders_on_both_channels_and_not_the_staff_s
     for one in (lead, other):
         rows = desk.rows(one, step="not-forgotten")
         assert {(row.channel, row.status, row.reason) for row in rows} == {
-            (channel, Status.cancelled, Reason.replied) for channel in Channel
+            (channel, Status.cancelled, Reason.replied) for channel in TO_PATIENTS
         }
     assert desk.rows(lead, step="reminder", status=Status.planned)
 
@@ -340,7 +340,7 @@ def test_what_may_mean_more_is_told_to_staff(desk: Desk, said: str) -> None:
 
     desk.reply(NUMBER, said)
 
-    assert {row.channel for row in notices(desk, "replied", lead_id=lead.id)} == set(Channel)
+    assert {row.channel for row in notices(desk, "replied", lead_id=lead.id)} == set(TO_PATIENTS)
 
 
 def test_texts_of_a_night_ring_once_in_the_morning(desk: Desk) -> None:

@@ -135,6 +135,7 @@ def test_of_a_patient_s_text_hears_who_is_on_duty(desk: Desk) -> None:
 
 
 TEN = at("2026-10-20 10:00")
+MAIL = Channel.email
 HERE, THERE = ("newport-beach",), ("manhattan-beach",)
 
 
@@ -160,8 +161,8 @@ def test_a_stand_in_has_the_same_role_site_and_channel(
 ) -> None:
     named = clinic().model_copy(update={"escalation": (SHIFTS[1], *others)})
 
-    assert has_stand_in(named, LATE, named.site(None), TEN) is stands_in
-    assert not has_stand_in(named, "dana@example.com", named.site(None), TEN)
+    assert has_stand_in(named, MAIL, LATE, named.site(None), TEN) is stands_in
+    assert not has_stand_in(named, MAIL, "dana@example.com", named.site(None), TEN)
 
 
 def test_hours_are_those_of_the_lead_s_site() -> None:
@@ -169,13 +170,19 @@ def test_hours_are_those_of_the_lead_s_site() -> None:
     named = clinic().model_copy(update={"escalation": SHIFTS})
     eastern = site.model_copy(update={"zone": ZoneInfo("America/New_York")})
 
-    assert not has_stand_in(named, EARLY, site, TEN)
-    assert has_stand_in(named, EARLY, eastern, TEN)
+    assert not has_stand_in(named, MAIL, EARLY, site, TEN)
+    assert has_stand_in(named, MAIL, EARLY, eastern, TEN)
 
 
-def test_both_channels_are_looked_at_each_by_itself(desk: Desk) -> None:
-    with_shifts(desk, *SHIFTS, Recipient(role=StaffRole.staff, name="P", phone="+14155550179"))
+def test_channels_are_looked_at_each_by_itself(desk: Desk) -> None:
+    other = Recipient(role=StaffRole.staff, name="P", phone="+14155550179", chat="all")
+    late = colleague(LATE, "13:00-17:00", chat="late")
+    with_shifts(desk, SHIFTS[0], late, other)
     desk.submit(ALICE)
 
-    assert told(desk, Lane.staff) == ["+14155550179", EARLY]
-    assert desk.rows(step="alert", channel=Channel.sms, status=Status.skipped) == []
+    assert told(desk, Lane.staff) == ["+14155550179", "all", EARLY]
+    passed_over = desk.rows(step="alert", status=Status.skipped)
+    assert {(row.channel, row.recipient) for row in passed_over} == {
+        (Channel.email, LATE),
+        (Channel.chat, "late"),
+    }

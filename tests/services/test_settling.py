@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
+from followup.clinic import Recipient, StaffRole
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
 from followup.errors import OutcomeUnknown, TemporaryFailure
 from followup.services import settling
 from followup.store.models import Delivery
 from tests.parallel import together
-from tests.services.cast import ALICE, BOB, HOUR, MINUTE, TUESDAY_TEN, Desk
+from tests.services.cast import ALICE, BOB, HOUR, MINUTE, TUESDAY_TEN, Desk, clinic
 
 LOST = OutcomeUnknown("the answer was lost", "500")
 
@@ -154,12 +155,24 @@ def test_an_acknowledgement_by_mail_goes_once_more_under_the_same_message_id(des
     assert (now(desk, row).status, now(desk, row).ask_at) == (Status.unknown, None)
 
 
-@pytest.mark.parametrize("lane", [Lane.staff, Lane.reminder])
-def test_no_other_mail_goes_once_more(desk: Desk, lane: Lane) -> None:
+@pytest.mark.parametrize(
+    ("channel", "lane"),
+    [
+        (Channel.email, Lane.staff),
+        (Channel.email, Lane.reminder),
+        (Channel.chat, Lane.staff),
+    ],
+)
+def test_no_other_mail_goes_once_more_nor_anything_to_a_chat(
+    desk: Desk, channel: Channel, lane: Lane
+) -> None:
+    chat = Recipient(role=StaffRole.staff, name="Chat", chat="front-desk")
+    named = clinic().model_copy(update={"escalation": (*clinic().escalation, chat)})
+    desk.with_planner(replace(desk.planner, clinic=named))
     desk.submit(ALICE)
     desk.now += 5 * MINUTE
     desk.provider.finding = TemporaryFailure("a mail server cannot be asked")
-    row = lose(desk, Channel.email, lane)
+    row = lose(desk, channel, lane)
 
     row = ask(desk, row)
     desk.send(lane)

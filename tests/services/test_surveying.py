@@ -198,10 +198,11 @@ def test_messages_are_counted_by_what_became_of_them(desk: Desk) -> None:
         "patient_sms": {"failed": 1, "skipped": 1},
         "staff_email": {"accepted": 2},
         "staff_sms": {"accepted": 2},
+        "staff_chat": {},
     }
     assert found["failures"].rows == {
-        "no_consent": (0, 1, 0, 0),
-        "undeliverable": (0, 1, 0, 0),
+        "no_consent": (0, 1, 0, 0, 0),
+        "undeliverable": (0, 1, 0, 0, 0),
     }
 
 

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 from sqlalchemy import Engine
 
-from followup.domain.cadence import Audience, Channel, Lane
+from followup.domain.cadence import TO_PATIENTS, Audience, Channel, Lane
 from followup.domain.consent import Act, MatchedBy, SuppressionReason
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import LeadStatus, Outcome
@@ -601,7 +601,7 @@ def test_an_opt_in_reaches_no_address_that_cannot_be_reached(desk: Desk) -> None
         unreachable = SuppressionReason.unreachable
         consents.suppress(session, Channel.sms, hashes[0], unreachable, desk.now, "30006")
         working.record_opt_in(
-            session, desk.planner, lead.id, by="Ann", now=desk.now, note="yes", channels=[*Channel]
+            session, desk.planner, lead.id, by="Ann", now=desk.now, note="yes", channels=TO_PATIENTS
         )
 
     with reading(desk.engine) as session:

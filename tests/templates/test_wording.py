@@ -8,7 +8,7 @@ import pytest
 from followup.domain.cadence import Audience, Channel
 from followup.errors import Misconfigured
 from followup.templates.problem import Refused
-from followup.templates.wording import Key, Letterhead, Source, Wording, read_email, read_sms
+from followup.templates.wording import Key, Letterhead, Source, Wording, read_email, read_text
 
 PAGE = Source(Path("email.html"), "<html><body>{{ body }}</body></html>")
 FILE = Path("contact/acknowledgement.email.en.md")
@@ -22,7 +22,7 @@ def _mail(text: str, audience: Audience = Audience.patient, footer: str | None =
 
 def _text(text: str, audience: Audience = Audience.patient) -> Wording:
     key = Key("contact", "acknowledgement", Channel.sms, "en")
-    return read_sms(Source(FILE, text), key, audience)
+    return read_text(Source(FILE, text), key, audience)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,12 @@ def _text(text: str, audience: Audience = Audience.patient) -> Wording:
     [
         pytest.param("contact/alert.email.en.md", "contact/alert.email.en", id="mail"),
         pytest.param("contact/alert.sms.es.txt", "contact/alert.sms.es", id="text"),
+        pytest.param("contact/alert.chat.en.txt", "contact/alert.chat.en", id="chat"),
         pytest.param("a/b.email.en.referrer.md", "a/b.email.en.referrer", id="role"),
         pytest.param("contact/alert.sms.en.md", None, id="text with a mail's ending"),
         pytest.param("contact/alert.fax.en.txt", None, id="unknown channel"),
         pytest.param("contact/alert.md", None, id="too little"),
+        pytest.param("a/b.email.en.referrer.x.md", None, id="too much"),
     ],
 )
 def test_a_files_name_tells_what_it_is_for(path: str, name: str | None) -> None:

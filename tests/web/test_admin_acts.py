@@ -133,6 +133,7 @@ def test_acting_on_no_lead_is_not_found(
         ("reopen", {"x": 1}, "x"),
         ("opt-out", {"note": []}, "note"),
         ("opt-out", {"channels": ["fax"]}, "channels.0"),
+        ("opt-out", {"channels": ["chat"]}, "channels"),
         ("opt-out", {"channels": []}, "channels"),
         ("opt-in", {"channels": ["sms"]}, "note"),
         ("opt-in", {"channels": ["sms"], "note": ""}, "note"),

@@ -344,6 +344,9 @@ class Person(Base):
     #: The last period whose code was used: a code that somebody watched opens nothing again.
     totp_step: Mapped[int | None] = mapped_column(Integer)
 
+    def address(self, channel: Channel) -> str | None:
+        return {Channel.email: self.email, Channel.sms: self.phone}.get(channel)
+
 
 class SignIn(Base):
     """A browser in which somebody of the staff signed in. Times are real ones, as of leases."""

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from followup.bootstrap import Service
 from followup.domain.audit import Door
-from followup.domain.cadence import Channel
+from followup.domain.cadence import TO_PATIENTS, Channel
 from followup.domain.lead import Closing, Outcome
 from followup.domain.spoken import time_in_words
 from followup.errors import AlreadyContacted, Conflict
@@ -77,7 +77,7 @@ class Press:
     def channels(self) -> list[Channel]:
         """One, or `both`."""
         is_both = text_of(self.fields, "channel") == "both"
-        return list(Channel) if is_both else [self.word("channel", Channel)]
+        return list(TO_PATIENTS) if is_both else [self.word("channel", Channel)]
 
     def do(self, act: Callable[[Session], object], *, marks: bool = False) -> Response:
         """Do it, and go back to where the button was; a page that names who was first otherwise."""
