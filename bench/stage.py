@@ -267,8 +267,9 @@ class Stage:
         shutil.copytree(ROOT / "templates", folder)
         contact = folder / "contact"
         shutil.copy(CADENCE, contact / "cadence.toml")
-        steps = {step["name"] for step in tomllib.loads(CADENCE.read_text())["steps"]}
+        steps = tomllib.loads(CADENCE.read_text())["steps"]
+        told = {(step["name"], channel) for step in steps for channel in step["channels"]}
         for wording in contact.glob("*.*.*"):
-            if wording.name.partition(".")[0] not in steps:
+            if tuple(wording.name.split(".")[:2]) not in told:
                 wording.unlink()
         return folder
