@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -235,13 +235,23 @@ _LOCK_IN_ORDER = text(
 
 def try_lock_addresses(session: Session, hashes: Collection[str]) -> set[str]:
     """The same for those about which nobody else decides now. Waits for nobody."""
-    if session.get_bind().dialect.name == "sqlite" or not hashes:
-        return set(hashes)
-    numbers = {digits: _lock_number(digits) for digits in hashes}
+    return _try_lock(session, {digits: _lock_number(digits) for digits in hashes})
+
+
+def try_lock_references(session: Session, references: Collection[str]) -> set[str]:
+    """Let nobody else give these to a lead until the transaction ends; returns those that nobody
+    else is giving now."""
+    # Below zero, where no address has its number.
+    return _try_lock(session, {one: -int(one[:12], 36) for one in references})
+
+
+def _try_lock(session: Session, numbers: Mapping[str, int]) -> set[str]:
+    if session.get_bind().dialect.name == "sqlite" or not numbers:
+        return set(numbers)
     asked = func.unnest(cast(sorted(numbers.values()), ARRAY(BigInteger))).column_valued("number")
     found = session.execute(select(asked, func.pg_try_advisory_xact_lock(asked)))
     locked = {number for number, is_ours in found if is_ours}
-    return {digits for digits, number in numbers.items() if number in locked}
+    return {name for name, number in numbers.items() if number in locked}
 
 
 def _lock_number(digits: str) -> int:

@@ -14,6 +14,7 @@ from followup.domain.lead import WAITING, LeadStatus, Priority, is_urgent, new_r
 from followup.domain.submission import Kind
 from followup.domain.suspicion import Suspicion
 from followup.errors import FollowupError, NotFound
+from followup.store.db import try_lock_references
 from followup.store.models import Lead, Submission
 from followup.store.words import said
 
@@ -114,13 +115,15 @@ def list_open_alike(
 
 
 def find_free_references(session: Session, count: int) -> list[str]:
-    """So many that no lead has; longer ones as the short ones run out. Whoever commits one first
-    has it."""
+    """So many that no lead has and nobody else takes until the transaction ends; longer ones as the
+    short ones run out."""
     free: set[str] = set()
     for pairs in range(2, 8):
-        drawn = {new_reference(_choose, pairs=pairs) for _ in range(5 * count)}
-        statement = select(Lead.reference).where(Lead.reference.in_(drawn))
-        free |= drawn.difference(session.scalars(statement))
+        drawn = {new_reference(_choose, pairs=pairs) for _ in range(2 * count + 3)}
+        # Before they are looked up: then whoever had one until now has committed it.
+        ours = try_lock_references(session, drawn)
+        statement = select(Lead.reference).where(Lead.reference.in_(ours))
+        free |= ours.difference(session.scalars(statement))
         if len(free) >= count:
             return list(free)[:count]
     raise FollowupError("no free reference found")

@@ -1,7 +1,7 @@
 """Rows of `leads`: found by hash, merged under a lock, marked by compare and swap."""
 
 from datetime import timedelta
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
 import pytest
@@ -51,6 +51,22 @@ def test_references_differ_and_grow_as_the_short_ones_run_out(session: Session) 
 
     assert len(references) == 60
     assert {len(one) for one in references} <= {4, 6, 8}
+
+
+def test_two_at_once_never_take_the_same_reference(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one of them would fail when it commits."""
+    if engine.dialect.name == "sqlite":
+        return
+    numbers = cycle("2346789")
+    monkeypatch.setattr(leads, "new_reference", lambda _, pairs: next(numbers) * pairs)
+
+    with transaction(engine) as one, transaction(engine) as other:
+        taken = leads.find_free_references(one, 3) + leads.find_free_references(other, 3)
+
+    assert len(set(taken)) == 6
+    assert {len(reference) for reference in taken} == {2, 3}
 
 
 def test_a_lead_that_breaks_another_rule_is_not_tried_again(engine: Engine) -> None:
