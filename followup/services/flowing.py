@@ -136,8 +136,10 @@ class Run:
     def _ripe(self) -> dict[Channel, int]:
         """For how many rows of each channel there is room and, as far as we know, need."""
         room = self._room()
-        ripe = {channel: room[channel] for channel in room if channel in self._more}
         is_time = time.monotonic() >= self._look_at or not self._under_way
+        # A claim of one row costs nearly as much as one of many.
+        enough = 1 if is_time else self._width // 4
+        ripe = {one: count for one, count in room.items() if one in self._more and count >= enough}
         if room and not ripe and is_time:
             due, self._next_at = self._steps.look()
             ripe = {channel: room[channel] for channel in room if channel in due}

@@ -259,7 +259,9 @@ def _helps_in_a_crisis(case: _Case) -> Iterator[_Complaint]:
         return
     bodies = [body for body in (case.message.text, case.message.html) if body is not None]
     for number in ("988", "911"):
-        if not all(re.search(rf"(?<!\d){number}(?!\d)", body) for body in bodies):
+        # The number first: a search for what it begins with is many times as fast.
+        alone = rf"{number}(?<!\d{number})(?!\d)"
+        if not all(re.search(alone, body) for body in bodies):
             for_whom = "in every message to a patient, for somebody in crisis"
             yield _Complaint(f"expected {number} {for_whom}")
 

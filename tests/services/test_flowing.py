@@ -1,6 +1,7 @@
 """A lane's run: threads are kept busy, what ends is recorded at once, and what is due soon is
 waited for."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 
 from followup.domain.cadence import Channel
 from followup.services.concluding import Claimed, Outcome, Returned
-from followup.services.flowing import Ended, Events, Run, Steps, Taken
+from followup.services.flowing import PAUSE_SECONDS, Ended, Events, Run, Steps, Taken
 from followup.store.db import new_id
 from followup.transports.base import Outgoing
 from tests.parallel import PATIENCE_SECONDS
@@ -79,13 +80,15 @@ class World:
         self.recorded.append(list(ended))
         self.calls_under_way -= len(ended)
 
-    def go(self, pool: ThreadPoolExecutor, events: Events | None = None) -> bool:
+    def go(
+        self, pool: ThreadPoolExecutor, events: Events | None = None, width: int = WIDTH
+    ) -> bool:
         steps = Steps(look=self.look, claim=self.claim, call=self.call, record=self.record)
         return Run(
             steps,
             pool,
             events or Events(),
-            width=WIDTH,
+            width=width,
             seconds=10,
             monotonic=lambda: self.real,
             until=lambda at: (at - self.now).total_seconds(),
@@ -110,6 +113,38 @@ def test_all_that_is_due_goes_and_never_more_at_once_than_there_are_threads(
 
     assert world.count_recorded() == 3 * WIDTH + 3
     assert max(claim.get(SMS, 0) for claim in world.claims) == WIDTH
+
+
+def test_a_thread_that_is_free_waits_a_moment_for_others_to_be_claimed_for_together(
+    pool: ThreadPoolExecutor,
+) -> None:
+    """A claim of one row costs nearly as much as one of many."""
+    width = 2 * WIDTH
+    world, may_end = World({SMS: 2 * width}), Event()
+    begun: list[Claimed] = []
+    alone: list[float] = []
+
+    def answer(row: Claimed) -> Outcome:
+        begun.append(row)
+        if len(begun) > 1:
+            assert may_end.wait(PATIENCE_SECONDS)
+        return "SM1"
+
+    def claim(room: Mapping[Channel, int], claimed_at: float) -> Sequence[Taken]:
+        if world.claims:
+            alone.extend([time.monotonic() - claimed[-1]] if room[SMS] == 1 else [])
+            may_end.set()
+        takes = World.claim(world, room, claimed_at)
+        claimed.append(time.monotonic())
+        return takes
+
+    claimed: list[float] = []
+    world.answer, world.claim = answer, claim  # type: ignore[method-assign]
+
+    assert world.go(pool, width=width)
+
+    assert world.count_recorded() == 2 * width
+    assert all(seconds >= PAUSE_SECONDS for seconds in alone)
 
 
 def test_a_slow_call_holds_up_neither_the_record_nor_the_claim_of_others(
