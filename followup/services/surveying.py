@@ -78,7 +78,7 @@ class Unit(StrEnum):
 @dataclass(frozen=True)
 class Table:
     """Numbers by row and column; None: there is nothing to say. Names are for the page to word,
-    or a site's id, or a source."""
+    or a site's id, a source, or somebody of the staff."""
 
     name: str
     columns: Mapping[str, Unit]
@@ -269,6 +269,7 @@ def _groups(answered: Sequence[_Answered], clinic: Clinic) -> list[Table]:
         _group("site", sites, answered, lambda one: one.lead.site, shares),
         _group("kind", [*Kind], answered, lambda one: one.lead.kind, shares),
         _group("source", [], answered, lambda one: one.lead.source or "", shares),
+        _group("person", [], answered, lambda one: one.lead.person or "", shares),
         _group(
             "opening",
             ["open", "closed"],

@@ -34,6 +34,8 @@ class Called:
     site: str
     #: Of the first submission.
     source: str | None
+    #: Who of the staff reached the person, or else has the lead.
+    person: str | None
 
 
 def list_called(session: Session, since: datetime) -> list[Called]:
@@ -57,6 +59,7 @@ def list_called(session: Session, since: datetime) -> list[Called]:
         Lead.kind,
         Lead.site,
         source.scalar_subquery().label("source"),
+        func.coalesce(Lead.contacted_by, Lead.assigned_to).label("person"),
     ).where(Lead.created_at >= since)
     # Each by an index that is there: who came in since then was not contacted before.
     waiting = asked.where(Lead.status == said(LeadStatus.open))

@@ -58,7 +58,7 @@ def week(desk: Desk) -> Desk:
     ann, ben, cat = (do(desk, "20 10:00", desk.submit, person(number)) for number in range(1, 4))
     do(desk, "20 10:04", desk.mark, ann)
     do(desk, "20 10:10", desk.attempt, ben)
-    do(desk, "20 10:50", desk.mark, ben)
+    do(desk, "20 10:50", desk.mark, ben, by="Mia")
     do(desk, "20 12:00", desk.attempt, cat)
     do(desk, "20 12:00", desk.submit, person(5))
     desk.now = at("2026-10-20 12:30")
@@ -122,7 +122,25 @@ def test_groups_have_the_numbers_of_their_own(week: Desk) -> None:
     assert hours == {"10:00": (3, 3, 2), "12:00": (1, 0, 0), "20:00": (1, 1, 1)}
 
 
+def test_each_lead_is_of_who_reached_the_person_or_else_has_it(week: Desk) -> None:
+    """Case 82."""
+    has_it = {"P 2": "Ann", "P 3": "Mia"}
+    with transaction(week.engine) as session:
+        for lead in week.leads():
+            session.get_one(Lead, lead.id).assigned_to = has_it.get(lead.name)
+
+    assert survey(week)["person"].rows == {
+        # Eve.
+        "": (1, 0, 0, None, None, None, 0, None, None, None),
+        # Ann and Dee.
+        "Ann": (2, 2, 2, *minutes(407, 407, 729.4), 1 / 2, 1 / 2, 1, 1),
+        # Ben, whom Ann had, and Cat, who has waited longer than any limit.
+        "Mia": (2, 2, 1, *minutes(65, 50, 50), 0, 1 / 2, 1 / 2, 1 / 2),
+    }
+
+
 def test_what_we_send_is_no_contact(desk: Desk) -> None:
+    """Case 81."""
     desk.submit(ALICE)
     desk.send()
     assert desk.provider.to(ALICE["phone"])

@@ -69,7 +69,7 @@ def test_the_csv_has_the_numbers_of_the_table(api_everywhere: Caller) -> None:
 
     found = list(tables(page))
 
-    assert len(found) == 12, "all but the failures, of which there are none"
+    assert len(found) == 13, "all but the failures, of which there are none"
     for name, path, rows in found:
         answer = mia.get(path)
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -80,6 +80,8 @@ def test_the_csv_has_the_numbers_of_the_table(api_everywhere: Caller) -> None:
     assert by_name["times"][0] == ["Median", "7.0", "7.0"]
     assert by_name["classes"][1] == ["5 to 15 minutes", "2", "1"]
     assert by_name["kind"][0][:4] == ["Contact", "2", "2", "1"]
+    people = [row[:4] for row in by_name["person"]]
+    assert people == [["Nobody yet", "2", "1", "0"], ["Somebody with a token", "1", "1", "1"]]
 
 
 def test_a_chart_is_a_picture_that_runs_and_fetches_nothing(api: Caller) -> None:
@@ -89,7 +91,7 @@ def test_a_chart_is_a_picture_that_runs_and_fetches_nothing(api: Caller) -> None
     answer = mia.get("/staff/insights")
 
     pictures = re.findall(r"<svg.*?</svg>", answer.text, re.S)
-    assert len(pictures) == 10
+    assert len(pictures) == 11
     for picture in pictures:
         assert re.match(r'<svg class="chart" viewBox="[\d ]+" role="img" aria-label="\w', picture)
         assert not re.search(r"<(?!/?(?:svg|g|rect|line|text)\b)|style=|href|url\(", picture)
@@ -101,7 +103,7 @@ def test_without_anybody_there_is_no_chart_and_nothing_breaks(api: Caller) -> No
     page = manager(api).get("/staff/insights?days=90").text
 
     assert "<svg" not in page
-    assert page.count("Nothing in this period.") == 12
+    assert page.count("Nothing in this period.") == 13
 
 
 @pytest.mark.parametrize("path", ["?days=8", "?days=x", "?from=1", ".csv?what=people", ".csv"])

@@ -1,5 +1,5 @@
 """Insights: how soon people were called and what became of the messages, as charts, as tables, and
-as CSV. Counts alone: no page of these names a person."""
+as CSV. Counts alone: nobody who wrote is named, who of the staff called is."""
 
 import csv
 from collections.abc import Mapping
