@@ -14,6 +14,7 @@ from tests.journeys.doors import (
 def test_a_message_on_a_tuesday_is_answered_at_once_and_staff_hear_of_it_until_they_call(
     day: ClinicDay,
 ) -> None:
+    """Cases 79 and 80."""
     day.it_is("2026-11-17 10:00")
     alice = day.contact_from(ALICE)
     reference = day.lead_of(alice)["reference"]

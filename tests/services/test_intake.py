@@ -174,6 +174,7 @@ def test_consuming_twice_does_nothing_more(desk: Desk) -> None:
     ],
 )
 def test_one_person_is_one_lead(desk: Desk, other: dict[str, str], leads: int) -> None:
+    """Case 85."""
     desk.submit(ALICE)
     desk.submit(other, kind=Kind.screening)
 

@@ -398,11 +398,15 @@ def test_nobody_else_is_unsubscribed(desk: Desk, audience: Audience | None) -> N
     assert not receiving.unsubscribe(desk.engine, delivery_id, desk.now)
 
 
+@pytest.mark.parametrize("contacted", [False, True], ids=["open", "contacted"])
 @pytest.mark.parametrize("status", [SENT, DELIVERED, UNDELIVERED, FAILED])
 def test_what_becomes_of_a_message_changes_nothing_about_the_lead(
-    desk: Desk, status: Status
+    desk: Desk, status: Status, contacted: bool
 ) -> None:
+    """Case 86."""
     row = texted(desk)
+    if contacted:
+        desk.mark(desk.leads()[0])
     (before,) = desk.leads()
 
     desk.report(row, str(status), status)

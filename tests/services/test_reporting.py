@@ -200,6 +200,7 @@ def test_without_anybody_the_statistics_say_so(desk: Desk) -> None:
 
 
 def test_the_statistics_count_who_waits_and_how_soon_people_were_reached(desk: Desk) -> None:
+    """Case 84: looked at when the promise is over, two were kept all the same."""
     reached = [desk.submit({"name": f"P {n}", "email": f"p{n}@example.com"}) for n in range(3)]
     desk.submit(BOB)
     for lead, minutes in zip(reached, (10, 20, 90), strict=True):

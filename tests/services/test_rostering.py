@@ -66,6 +66,7 @@ def test_an_alert_goes_to_who_is_on_duty_and_outside_all_hours_to_all(
 
 
 def test_a_reminder_that_was_planned_in_one_shift_goes_to_the_next(desk: Desk) -> None:
+    """Case 80."""
     with_shifts(desk)
     desk.now = at("2026-10-20 12:58")
     lead = desk.submit(ALICE)

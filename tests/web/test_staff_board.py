@@ -128,6 +128,7 @@ def test_of_two_who_mark_at_once_one_wins_and_the_other_is_told_who(
 def test_two_never_take_one_lead_unknowingly(
     api: Caller, dana: Browser, eve: Browser, bearer: dict[str, str]
 ) -> None:
+    """Case 83."""
     lead = add(api, bearer, "Alice", 1)
 
     first = dana.act(lead, "assign", to="me", expected="")
