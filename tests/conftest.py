@@ -42,7 +42,7 @@ URLS = ("database_url", "empty_database_url", "kept_database_url")
 #: Of the services' tests, those about what two do at once, about statements, and the heart of it.
 ON_BOTH = (
     *("test_flat.py", "test_working.py", "test_intake.py", "test_sending.py"),
-    *("test_obeying.py", "test_surveying.py"),
+    *("test_obeying.py", "test_surveying.py", "test_meeting.py"),
 )
 
 #: Tests that share a whole clinic, which is long in starting: one worker runs a file of them.

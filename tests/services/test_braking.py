@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 
 import pytest
 from sqlalchemy import Engine
@@ -277,6 +278,34 @@ def test_the_lanes_share_the_services_hour(desk: Desk) -> None:
 
     assert len(desk.provider.sent) == 2
     assert len(desk.rows(lane=Lane.staff, status=Status.planned)) == 4
+
+
+def test_the_channels_share_the_services_hour(desk: Desk) -> None:
+    cap(desk, service_per_hour=3)
+    desk.submit(ALICE)
+    desk.submit(BOB)
+
+    desk.send(Lane.ack)
+
+    assert len(desk.provider.sent) == 3
+    assert len(desk.rows(lane=Lane.ack, status=Status.planned)) == 1
+
+
+def test_what_did_not_go_after_all_gives_its_room_back_to_the_hour_of_its_claim(
+    desk: Desk,
+) -> None:
+    cap(desk, service_per_hour=1)
+    desk.now = at("2026-10-20 10:59")
+    desk.submit({**ALICE, "email": None})
+    clock = chain(repeat(desk.now, 2), repeat(desk.now + MINUTE))
+    without_transport = replace(desk.sender, transports={})
+    sending.send_due(without_transport, Lane.ack, lambda: next(clock))
+    with reading(desk.engine) as session:
+        assert counts.count_sends(session, desk.now + MINUTE) == 0
+
+    desk.send(Lane.ack)
+
+    assert len(desk.provider.sent) == 1
 
 
 def test_workers_of_one_lane_count_together(desk: Desk, other_engine: Engine) -> None:

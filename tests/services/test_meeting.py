@@ -1,4 +1,4 @@
-"""Two transactions that meet at one number or one lead: none sends twice or waits in a ring."""
+"""Two transactions that meet at one number, lead or sender: none sends twice or waits in a ring."""
 
 from dataclasses import replace
 from itertools import chain, repeat
@@ -8,10 +8,12 @@ from structlog.testing import capture_logs
 
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Reason, Status
+from followup.domain.rate import Rate
 from followup.errors import PermanentFailure
 from followup.services import sending
-from followup.store import breakers, deliveries
-from followup.store.db import lock_addresses, transaction
+from followup.services.pacing import Pace
+from followup.store import breakers, counts, deliveries, rates
+from followup.store.db import lock_addresses, reading, real_now, transaction
 from followup.store.models import Delivery, Lead
 from tests.parallel import PATIENCE_SECONDS
 from tests.services.cast import ALICE, BOB, HOUR, MINUTE, Desk
@@ -75,6 +77,28 @@ def test_a_claim_and_a_consumer_that_want_the_same_number_do_not_wait_in_a_ring(
             claim.result(PATIENCE_SECONDS)
 
     assert text_of(desk, lead).status is Status.cancelled
+
+
+def test_a_claim_whose_tokens_another_worker_takes_is_undone_and_made_again(
+    desk: Desk, other_engine: Engine
+) -> None:
+    lead = desk.submit(ALICE)
+    pace = Pace("sms:+19495550100", Rate(0.1))
+    ours = replace(desk.sender, engine=other_engine, paces={Channel.sms: pace})
+
+    with transaction(desk.engine) as worker:
+        rates.lock_rate(worker, pace.sender, real_now(worker)).next_at += MINUTE
+        with meanwhile(lambda: sending.send_due(ours, Lane.staff, lambda: desk.now)) as claim:
+            until_blocked(other_engine, claim)
+            worker.commit()
+            claim.result(PATIENCE_SECONDS)
+
+    text = desk.row(lead, "alert", Channel.sms)
+    assert (text.status, desk.decisions(text)) == (Status.planned, [])
+    # The other channel's, of the same claim, goes with the next.
+    assert desk.row(lead, "alert", Channel.email).status is Status.accepted
+    with reading(desk.engine) as session:
+        assert counts.count_sends(session, desk.now) == len(desk.provider.sent) == 1
 
 
 def test_a_refusal_and_a_probe_about_one_lead_do_not_wait_in_a_ring(
