@@ -125,12 +125,14 @@ STATUSES: Mapping[str, Status] = {
 
 
 def usual_rate(sender: str) -> float:
-    """Parts of texts a second that Twilio sends on from such a sender at the least; above that they
+    """Parts of texts a second that Twilio sends on from such a sender, usually; above that they
     queue there (twilio.com/help/faq/sms/how-quickly-can-i-send-sms-messages, toll-free:
-    help.twilio.com/articles/4411046744987, overflow: twilio.com/docs/api/errors/30001).
+    help.twilio.com/articles/4411046744987, overflow: twilio.com/docs/api/errors/30001, which also
+    has a short code "over 100"; the first page, an older one, has 30).
 
     What a campaign or a messaging service may send only its owner knows: at the least what one
-    number may, as the lowest class of campaigns does, too (75 a minute at AT&T).
+    number may, as the lowest class of campaigns does, too (75 a minute at AT&T). Of numbers abroad
+    no page of Twilio's was read: 10 is from a copy (anttone.paidot.net/help/voice/a9.htm).
     """
     if re.fullmatch(r"\d{5,6}", sender):
         return 100.0
