@@ -69,9 +69,7 @@ def mark_contacted(
     lead = leads.get_lead(session, lead_id, lock=True)
     if not was_first:
         return _marked_before(session, lead, by)
-    # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
-    cancelled = sum(deliveries.cancel_planned(session, lead_id, Reason.contacted) for _ in range(2))
-    in_flight = deliveries.list_in_flight(session, lead_id)
+    cancelled, in_flight = _end_planned(session, lead_id, Reason.contacted)
     ledger.add_action(
         session,
         lead_id=lead_id,
@@ -98,6 +96,15 @@ def _marked_before(session: Session, lead: Lead, by: str) -> Marked:
     facts: dict[str, Any] = action.facts if action else {}
     in_flight = [uuid.UUID(text) for text in facts.get("in_flight", ())]
     return Marked(lead, int(facts.get("cancelled", 0)), in_flight)
+
+
+def _end_planned(
+    session: Session, lead_id: uuid.UUID, reason: Reason
+) -> tuple[int, list[uuid.UUID]]:
+    """How many were cancelled, and those in flight."""
+    # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
+    cancelled = sum(deliveries.cancel_planned(session, lead_id, reason) for _ in range(2))
+    return cancelled, deliveries.list_in_flight(session, lead_id)
 
 
 def record_attempt(
@@ -216,9 +223,7 @@ def close(
     lead = leads.get_lead(session, lead_id, lock=True)
     if not was_first:
         _refuse(lead)
-    # Once more, because a claim that we waited for may have planned the next reminder meanwhile.
-    cancelled = sum(deliveries.cancel_planned(session, lead_id, Reason.closed) for _ in range(2))
-    in_flight = deliveries.list_in_flight(session, lead_id)
+    cancelled, in_flight = _end_planned(session, lead_id, Reason.closed)
     if why is Closing.wrong_number and lead.phone:
         hashes = planner.hashes_of(Channel.sms, lead.phone)
         reason, staff = SuppressionReason.wrong_number, MatchedBy.staff

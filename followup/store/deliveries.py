@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, exists, func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Select, Table, exists, func, or_, select, union_all, update
 from sqlalchemy.orm import Session, aliased
 
 from followup.domain.cadence import Audience, Channel, Lane
@@ -343,12 +343,8 @@ def claim_unknown(
         .where(Delivery.status == said(Status.unknown), Delivery.ask_at <= real_now)
         .order_by(Delivery.ask_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
-    rows = session.scalars(statement).all()
-    for row in rows:
-        row.ask_at = again_at
-    return rows
+    return _put_off(session, statement, again_at)
 
 
 def list_provider_ids(session: Session, row: Delivery, since: datetime) -> frozenset[str]:
@@ -384,9 +380,15 @@ def claim_unreceipted(
         )
         .order_by(Delivery.sent_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
-    rows = session.scalars(statement).all()
+    return _put_off(session, statement, again_at)
+
+
+def _put_off(
+    session: Session, statement: Select[Delivery], again_at: datetime
+) -> Sequence[Delivery]:
+    """Those that nobody else asks about now, to be asked about again then."""
+    rows = session.scalars(statement.with_for_update(skip_locked=True)).all()
     for row in rows:
         row.ask_at = again_at
     return rows
