@@ -79,9 +79,6 @@ class Providers:
     def forget(self) -> None:
         self._ask("forget")
 
-    def set_latency(self, latency_ms: float) -> None:
-        self._ask(f"latency {latency_ms}")
-
     def cpu_seconds(self) -> float:
         return self.program.cpu_seconds()
 

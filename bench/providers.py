@@ -227,9 +227,6 @@ class Control(Conversation):
         elif command == "forget":
             self.book.accepted.clear()
             self._tell(True)
-        elif command == "latency":
-            self.book.latency_seconds = float(rest[0]) / 1000
-            self._tell(True)
         return True
 
     def _tell(self, answer: object) -> None:

@@ -36,9 +36,6 @@ class Suspicion(StrEnum):
     burst = "burst"
 
 
-#: Kept as spam, without a lead.
-CAUGHT = frozenset({Suspicion.honeypot, Suspicion.too_fast})
-
 SENTENCES: Mapping[Suspicion, str] = {
     Suspicion.honeypot: "A field that people do not see was filled in.",
     Suspicion.too_fast: "The form was sent sooner than anybody could fill it in.",

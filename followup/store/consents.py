@@ -139,18 +139,10 @@ def lift(
     return len(rows)
 
 
-def list_suppressed(
-    session: Session, channel: Channel, hashes: Collection[str]
-) -> dict[str, SuppressionReason]:
-    """Which of the addresses are forbidden on the channel, and the first reason why."""
-    found = list_forbidden(session, hashes)
-    return {digits: reason for (one, digits), reason in found.items() if one is channel}
-
-
 def list_forbidden(
     session: Session, hashes: Collection[str]
 ) -> dict[tuple[Channel, str], SuppressionReason]:
-    """The same on every channel."""
+    """Which of the addresses are forbidden on which channel, and the first reason why."""
     statement = (
         select(Suppression.channel, Suppression.address_hash, Suppression.reason)
         .where(Suppression.address_hash.in_(hashes), Suppression.lifted_at.is_(None))

@@ -339,7 +339,6 @@ def received_page(
         in_frame=framed,
         language=language,
         site_id=site.id,
-        kind=submission.kind.value,
         when=promise_in_words(promised_at, service.now(), site.zone, language),
         is_referrer=submission.payload.get("role") == "referrer",
         is_urgent=is_urgent(submission.payload),

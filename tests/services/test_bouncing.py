@@ -54,7 +54,8 @@ def again(desk: Desk, row: Delivery) -> Delivery:
 
 def suppressed(desk: Desk, address_hash: str = HASH) -> SuppressionReason | None:
     with reading(desk.engine) as session:
-        return consents.list_suppressed(session, Channel.email, [address_hash]).get(address_hash)
+        forbidden = consents.list_forbidden(session, [address_hash])
+    return forbidden.get((Channel.email, address_hash))
 
 
 def receipts(desk: Desk) -> list[tuple[str, str]]:

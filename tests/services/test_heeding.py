@@ -310,7 +310,7 @@ def test_a_stop_ends_the_mail_reminder_too_and_leaves_mail_as_such(desk: Desk) -
     assert desk.row(lead, "not-forgotten", Channel.email).reason is Reason.replied
     with reading(desk.engine) as session:
         address = KEYRING.hash(ALICE["email"])
-        assert consents.list_suppressed(session, Channel.email, [address]) == {}
+        assert consents.list_forbidden(session, [address]) == {}
 
 
 def test_staff_hear_of_a_text_by_reference_and_link_alone(desk: Desk) -> None:

@@ -379,5 +379,5 @@ def test_a_phone_that_takes_no_texts_is_written_to_by_mail_and_texted_no_more(
     (mail,) = acknowledgements(desk, Channel.email)
     assert mail.status is Status.accepted
     with transaction(desk.engine) as session:
-        forbidden = consents.list_suppressed(session, Channel.sms, [row.recipient_hash])
-    assert forbidden.get(row.recipient_hash) is reason
+        forbidden = consents.list_forbidden(session, [row.recipient_hash])
+    assert forbidden.get((Channel.sms, row.recipient_hash)) is reason

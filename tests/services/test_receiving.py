@@ -47,9 +47,9 @@ def now(desk: Desk, row: Delivery) -> Delivery:
     return desk.rows(id=row.id)[0]
 
 
-def suppressed(desk: Desk) -> dict[str, SuppressionReason]:
+def suppressed(desk: Desk) -> dict[tuple[Channel, str], SuppressionReason]:
     with reading(desk.engine) as session:
-        return consents.list_suppressed(session, Channel.sms, [HASH])
+        return consents.list_forbidden(session, [HASH])
 
 
 def texts_owed(desk: Desk, lead: Lead) -> list[Delivery]:
@@ -249,7 +249,7 @@ def test_a_stop_silences_texts_at_once_and_leaves_mail_and_staff(desk: Desk) -> 
 
     desk.reply(NUMBER, "Stop.")
 
-    assert suppressed(desk) == {HASH: SuppressionReason.opted_out}
+    assert suppressed(desk) == {(Channel.sms, HASH): SuppressionReason.opted_out}
     assert texts_owed(desk, lead) == []
     desk.now += 5 * MINUTE
     desk.send()
@@ -342,7 +342,7 @@ def test_a_start_does_not_lift_what_staff_were_asked(desk: Desk) -> None:
 
     desk.reply(NUMBER, "START")
 
-    assert suppressed(desk) == {HASH: SuppressionReason.asked_staff}
+    assert suppressed(desk) == {(Channel.sms, HASH): SuppressionReason.asked_staff}
 
 
 def test_the_same_reply_again_does_nothing(desk: Desk) -> None:
@@ -372,7 +372,7 @@ def test_21610_in_a_receipt_silences_the_number_for_every_lead(desk: Desk) -> No
 
     desk.take_report(row.id, replace(REPORT_21610, provider_id=row.provider_id or ""))
 
-    assert suppressed(desk) == {HASH: SuppressionReason.opted_out}
+    assert suppressed(desk) == {(Channel.sms, HASH): SuppressionReason.opted_out}
     assert texts_owed(desk, other) == []
     with reading(desk.engine) as session:
         (kept,) = consents.list_history(session, [HASH])

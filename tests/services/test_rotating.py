@@ -50,7 +50,7 @@ class Service:
     def is_suppressed(self, number: str) -> bool:
         hashes = self.planner.hashes_of(Channel.sms, number)
         with reading(self.engine) as session:
-            return bool(consents.list_suppressed(session, Channel.sms, hashes))
+            return bool(consents.list_forbidden(session, hashes))
 
     def has_consent(self, number: str) -> bool:
         hashes = self.planner.hashes_of(Channel.sms, number)

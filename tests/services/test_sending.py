@@ -195,8 +195,8 @@ def test_a_refusal_of_the_number_silences_it(
     send_with(desk, PermanentFailure("refused", code, suppress=suppress))
 
     with reading(desk.engine) as session:
-        found = consents.list_suppressed(session, Channel.sms, [ALICES_HASH])
-    assert found == ({ALICES_HASH: suppress} if suppress else {})
+        found = consents.list_forbidden(session, [ALICES_HASH])
+    assert found == ({(Channel.sms, ALICES_HASH): suppress} if suppress else {})
 
 
 def test_a_refusal_of_a_staff_number_silences_nobody(desk: Desk) -> None:
@@ -207,8 +207,7 @@ def test_a_refusal_of_a_staff_number_silences_nobody(desk: Desk) -> None:
 
     with reading(desk.engine) as session:
         hashes = [KEYRING.hash(FRONT_DESK_PHONE), KEYRING.hash(FRONT_DESK)]
-        for channel in Channel:
-            assert consents.list_suppressed(session, channel, hashes) == {}
+        assert consents.list_forbidden(session, hashes) == {}
 
 
 def test_more_than_one_batch_is_sent_in_one_run(desk: Desk) -> None:

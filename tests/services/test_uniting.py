@@ -195,7 +195,7 @@ def test_undoing_lifts_no_refusal_of_the_persons_own(desk: Desk) -> None:
     assert silent(desk, one) == {Channel.email}
     with reading(desk.engine) as session:
         hashes = desk.planner.hashes_of(Channel.email, str(one.email))
-        found = consents.list_suppressed(session, Channel.email, hashes)
+        found = consents.list_forbidden(session, hashes)
     assert set(found.values()) == {SuppressionReason.asked_staff}
 
 

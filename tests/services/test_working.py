@@ -471,7 +471,7 @@ def test_who_asks_staff_to_stop_is_not_written_to_for_any_lead(desk: Desk) -> No
     assert desk.lead(lead).status is LeadStatus.open
     assert desk.provider.to(FRONT_DESK) != []
     with reading(desk.engine) as session:
-        found = consents.list_suppressed(session, Channel.sms, [KEYRING.hash(ALICE["phone"])])
+        found = consents.list_forbidden(session, [KEYRING.hash(ALICE["phone"])])
     assert set(found.values()) == {SuppressionReason.asked_staff}
 
 
@@ -577,7 +577,7 @@ def test_a_fresh_opt_in_told_to_staff_lifts_a_refusal_with_its_evidence(desk: De
 
     with reading(desk.engine) as session:
         hashes = [lead.phone_hash or ""]
-        assert consents.list_suppressed(session, Channel.sms, hashes) == {}
+        assert consents.list_forbidden(session, hashes) == {}
         *_, kept = consents.list_consents(session, lead.id)
     assert (kept.act, kept.text, kept.evidence) == (
         Act.told_staff,
@@ -607,7 +607,7 @@ def test_an_opt_in_reaches_no_address_that_cannot_be_reached(desk: Desk) -> None
         )
 
     with reading(desk.engine) as session:
-        assert set(consents.list_suppressed(session, Channel.sms, hashes).values()) == {unreachable}
+        assert set(consents.list_forbidden(session, hashes).values()) == {unreachable}
 
 
 def test_a_note_has_words_and_changes_nothing(desk: Desk) -> None:

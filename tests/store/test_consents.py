@@ -67,17 +67,17 @@ def test_the_first_reason_to_suppress_is_kept(session: Session) -> None:
     consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN, "21614")
     consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN, "21614")
 
-    found = consents.list_suppressed(session, Channel.sms, [ALICE, BOB])
+    found = consents.list_forbidden(session, [ALICE, BOB])
     count = session.scalar(select(func.count()).select_from(Suppression))
 
-    assert found == {ALICE: UNREACHABLE}
+    assert found == {(Channel.sms, ALICE): UNREACHABLE}
     assert count == 1
 
 
 def test_a_suppression_is_of_one_channel(session: Session) -> None:
     consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
 
-    assert consents.list_suppressed(session, Channel.email, [ALICE]) == {}
+    assert consents.list_forbidden(session, [ALICE]) == {(Channel.sms, ALICE): OPTED_OUT}
 
 
 def test_lifting_ends_suppressions_of_that_reason_alone(session: Session) -> None:
@@ -87,7 +87,7 @@ def test_lifting_ends_suppressions_of_that_reason_alone(session: Session) -> Non
     lifted = consents.lift(session, Channel.sms, [ALICE, BOB], OPTED_OUT, TUESDAY_TEN)
 
     assert lifted == 1
-    assert consents.list_suppressed(session, Channel.sms, [ALICE, BOB]) == {BOB: UNREACHABLE}
+    assert consents.list_forbidden(session, [ALICE, BOB]) == {(Channel.sms, BOB): UNREACHABLE}
     rows = session.scalars(select(Suppression).order_by(Suppression.id)).all()
     assert [row.lifted_at for row in rows] == [TUESDAY_TEN, None]
 
@@ -95,11 +95,11 @@ def test_lifting_ends_suppressions_of_that_reason_alone(session: Session) -> Non
 def test_lifting_one_reason_leaves_the_others_of_the_same_address(session: Session) -> None:
     consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
     consents.suppress(session, Channel.sms, ALICE, UNREACHABLE, TUESDAY_TEN)
-    assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: OPTED_OUT}
+    assert consents.list_forbidden(session, [ALICE]) == {(Channel.sms, ALICE): OPTED_OUT}
 
     consents.lift(session, Channel.sms, [ALICE], OPTED_OUT, TUESDAY_TEN)
 
-    assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: UNREACHABLE}
+    assert consents.list_forbidden(session, [ALICE]) == {(Channel.sms, ALICE): UNREACHABLE}
 
 
 def test_what_was_lifted_can_be_suppressed_again(session: Session) -> None:
@@ -107,4 +107,4 @@ def test_what_was_lifted_can_be_suppressed_again(session: Session) -> None:
     consents.lift(session, Channel.sms, [ALICE], OPTED_OUT, TUESDAY_TEN)
     consents.suppress(session, Channel.sms, ALICE, OPTED_OUT, TUESDAY_TEN)
 
-    assert consents.list_suppressed(session, Channel.sms, [ALICE]) == {ALICE: OPTED_OUT}
+    assert consents.list_forbidden(session, [ALICE]) == {(Channel.sms, ALICE): OPTED_OUT}
