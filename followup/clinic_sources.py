@@ -3,7 +3,6 @@
 Their secrets are settings (`FOLLOWUP_FORM_SECRETS`), because this file may be read by many.
 """
 
-import base64
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from followup.domain.foreign import OURS, Rules
 from followup.domain.instrument import INSTRUMENTS
+from followup.domain.signature import read_key
 from followup.domain.submission import Kind
 from followup.errors import Misconfigured
 from followup.named_secrets import NamedSecrets
@@ -83,15 +83,6 @@ def _known(fields: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...
 
 
 _Theirs = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def standard_key(secret: str) -> bytes:
-    """The bytes of Standard Webhooks' `whsec_…`; missing padding is put back. Raises ValueError."""
-    text = secret.removeprefix("whsec_").rstrip("=")
-    key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    if not key:
-        raise ValueError("an empty key")
-    return key
 
 
 class ConsentBox(Table):
@@ -209,7 +200,7 @@ def _problem_of(source: Source, secrets: Sequence[str]) -> str | None:
     if source.vendor is Vendor.standard:
         try:
             for one in secrets:
-                standard_key(one)
+                read_key(one)
         except ValueError:
             return "must be whsec_ and a key in base64"
     return None

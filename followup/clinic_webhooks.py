@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from followup.domain.announcement import Event
-from followup.domain.signature import read_key
+from followup.domain.signature import LENGTHS, PREFIX, read_key
 from followup.named_secrets import NamedSecrets
 from followup.toml_file import Table
 
@@ -65,12 +65,19 @@ Webhooks = Annotated[tuple[Webhook, ...], Field(max_length=8), AfterValidator(_d
 
 
 def _keys(secrets: NamedSecrets) -> NamedSecrets:
-    for name in secrets:
-        try:
-            keys_of(secrets, name)
-        except ValueError as error:
-            raise ValueError(f"of {name} {error}") from None
+    for name, those in secrets.items():
+        if not all(_is_made_by_the_rules(one.get_secret_value()) for one in those):
+            expected = f"{PREFIX} and {LENGTHS[0]} to {LENGTHS[-1]} bytes in base64"
+            raise ValueError(f"of {name} must be {expected}")
     return secrets
+
+
+def _is_made_by_the_rules(secret: str) -> bool:
+    """The clinic makes these itself, and a receiver's library need take no other."""
+    try:
+        return secret.startswith(PREFIX) and len(read_key(secret)) in LENGTHS
+    except ValueError:
+        return False
 
 
 WebhookSecrets = Annotated[NamedSecrets, AfterValidator(_keys)]

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from followup.clinic import read_clinic
+from followup.clinic_webhooks import WebhookSecrets
 from followup.domain.announcement import Event
 from followup.errors import Misconfigured
 
@@ -66,3 +68,18 @@ def test_a_wrong_webhook_is_named(tmp_path: Path, tables: str, expected: str) ->
         read_clinic(path)
 
     assert str(refused.value).startswith(f"{path}: {expected}")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param("whsec_", id="nothing behind the prefix"),
+        pytest.param("whsec_c2hvcnQ=", id="too short"),
+        pytest.param("whsec_" + "A" * 88, id="too long"),
+        pytest.param("whsec_$$$$", id="no base64"),
+        pytest.param("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", id="no prefix"),
+    ],
+)
+def test_a_secret_of_ours_is_made_by_the_rules(secret: str) -> None:
+    with pytest.raises(ValidationError, match="of office must be whsec_ and 24 to 64 bytes"):
+        TypeAdapter(WebhookSecrets).validate_python(f"office=whsec_{'A' * 32},{secret}")

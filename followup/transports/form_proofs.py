@@ -6,12 +6,13 @@ The bytes of the body are what is signed. Whatever goes wrong while they are loo
 import base64
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from followup.clinic_sources import Proof, Source, Vendor, standard_key
+from followup.clinic_sources import Proof, Source, Vendor
+from followup.domain.signature import read_key, sign
 
 #: What is older, or that far ahead, is a replay.
 TOLERANCE = timedelta(minutes=5)
@@ -91,17 +92,9 @@ def _standard(secret: str, post: Post, now: datetime) -> bool:
     """github.com/standard-webhooks/standard-webhooks, "Signature scheme". Signatures of another
     version, and what is no signature at all, stand beside ours and are passed over."""
     stamp, text = post.headers["webhook-timestamp"], post.body.decode()
-    signed = ".".join((post.headers["webhook-id"], stamp, text)).encode()
-    expected = base64.b64encode(hmac.new(standard_key(secret), signed, sha256).digest())
-    given = list(_first_version(post.headers["webhook-signature"]))
-    return _is_recent(stamp, now) and any(_equal(expected, one) for one in given)
-
-
-def _first_version(signatures: str) -> Iterator[str]:
-    for one in signatures.split(" "):
-        version, comma, signature = one.partition(",")
-        if comma and version == "v1":
-            yield signature
+    expected = sign([read_key(secret)], post.headers["webhook-id"], int(stamp), text.encode())
+    given = post.headers["webhook-signature"].split(" ")
+    return _is_recent(stamp, now) and any(_equal(expected.encode(), one) for one in given)
 
 
 def _bearer(secret: str, post: Post, _now: datetime) -> bool:

@@ -1,13 +1,12 @@
 """Form vendors' signatures: published vectors pass, and nothing that is near them does."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from followup.clinic_sources import Proof, Source, Vendor, standard_key
+from followup.clinic_sources import Proof, Source, Vendor
 from followup.domain.submission import Kind
 from followup.transports.form_proofs import TOLERANCE, Post, is_proven
 
@@ -237,9 +236,7 @@ def test_standard_webhooks_are_good_for_five_minutes() -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!", "whsec_é"])
-def test_a_key_of_nothing_is_no_key(secret: str) -> None:
-    with pytest.raises(ValueError, match=r"key|base64|ascii|ASCII|characters"):
-        standard_key(secret)
+def test_a_key_of_nothing_proves_nothing(secret: str) -> None:
     assert not is_proven(source(Vendor.standard), [secret], STANDARD, AT)
 
 
@@ -253,8 +250,3 @@ def test_a_key_comes_in_the_header_or_in_the_address() -> None:
     assert not is_proven(by_header, [KEY], post(b"", {}, key=KEY), AT)
     assert not is_proven(by_path, [KEY], post(b"", {"authorization": f"Bearer {KEY}"}), AT)
     assert not is_proven(by_path, [""], post(b"", {}), AT)
-
-
-def test_the_vectors_are_of_24_bytes() -> None:
-    assert standard_key(WHSEC) == base64.b64decode(WHSEC.removeprefix("whsec_"))
-    assert [len(standard_key(one)) for one in (WHSEC, WHSEC[:-1], WHSEC + "Br")] == [24, 23, 25]
