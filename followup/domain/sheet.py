@@ -46,12 +46,13 @@ def read_sheet(raw: bytes, name: str = "file") -> Sheet:
     first = next((cells for _, cells in lines if any(cells)), None)
     if first is None:
         raise Invalid(Fault(name, "has no row with the names of its columns"))
-    columns = tuple(cell or f"column {place}" for place, cell in enumerate(first, start=1))
+    names = (" ".join(cell.split()) for cell in first)
+    columns = tuple(name or f"column {place}" for place, name in enumerate(names, start=1))
     rows = []
     for line, cells in lines:
         if any(cells):
-            names = [*columns, *(f"column {n}" for n in range(len(columns) + 1, len(cells) + 1))]
-            rows.append(Row(line, tuple(zip(names, cells, strict=False))))
+            more = (f"column {n}" for n in range(len(columns) + 1, len(cells) + 1))
+            rows.append(Row(line, tuple(zip((*columns, *more), cells, strict=False))))
         if len(rows) > MOST_ROWS:
             raise Invalid(Fault(name, f"has more than {MOST_ROWS} rows: import it in parts"))
     return Sheet(columns, tuple(rows), encoding, separator)
@@ -75,8 +76,16 @@ def _separator(text: str) -> tuple[str, str]:
     if said:
         # An empty line keeps the numbers of the others.
         return "\n" + text[said.end() :], said[1]
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return text, max(SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one))))
+    return text, max(SEPARATORS, key=lambda one: _columns(text, one))
+
+
+def _columns(text: str, separator: str) -> int:
+    """How many names the first row has; one of them may stand on several lines."""
+    rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
+    try:
+        return len(next(filter(any, rows), ()))
+    except csv.Error:
+        return 0
 
 
 def _parse(text: str, separator: str, name: str) -> Iterator[tuple[int, list[str]]]:

@@ -40,6 +40,13 @@ def test_a_row_is_known_by_the_line_on_which_it_begins() -> None:
     ]
 
 
+def test_a_columns_name_may_stand_on_several_lines() -> None:
+    sheet = read_sheet(b'"Name\n(first, last)";Email\nAna;ana@example.com\n')
+
+    assert sheet.columns == ("Name (first, last)", "Email")
+    assert [(row.line, row.cells[1]) for row in sheet.rows] == [(3, ("Email", "ana@example.com"))]
+
+
 def test_what_excel_writes_of_a_number_is_read_as_it_was_meant() -> None:
     sheet = read_sheet(b'phone,tel,\n"=""(949) 555-0199""",9495550199.0,1.0\n')
 
