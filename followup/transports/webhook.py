@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import requests
 
 from followup import __version__
+from followup.config_fields import is_loopback
 from followup.domain.signature import sign
 
 #: For connecting, and for the answer. The specification advises 15 to 30 seconds.
@@ -68,7 +69,6 @@ def post(
                 data=body,
                 headers=headers,
                 timeout=timeout.total_seconds(),
-                allow_redirects=False,
                 # Nothing that it says is read but the status.
                 stream=True,
             ) as answer,
@@ -82,11 +82,19 @@ def post(
         return Unanswered(f"no answer ({type(error).__name__})")
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere: what does not follow a redirect would still read all that it says."""
+
+
 def _session(url: str) -> requests.Session:
-    """With the environment's proxies and certificates, and not its passwords (`.netrc`)."""
-    session = requests.Session()
+    """With the environment's proxies and certificates, and not its passwords (`.netrc`). What is
+    for this machine goes through no proxy: it may be without TLS."""
+    session = _Session()
     told = session.merge_environment_settings(url, {}, None, None, None)
-    session.proxies, session.verify, session.cert = told["proxies"], told["verify"], told["cert"]
+    session.verify, session.cert = told["verify"], told["cert"]
+    if not is_loopback(url):
+        session.proxies = told["proxies"]
     session.trust_env = False
     return session
 

@@ -53,6 +53,22 @@ def test_no_redirect_is_followed(ear: Ear) -> None:
     assert [one.path for one in ear.heard] == ["/told"]
 
 
+def test_nothing_that_a_redirect_says_is_read(ear: Ear) -> None:
+    """What is announced here never comes."""
+    ear.answer = lambda _: (302, {"Location": "/elsewhere", "Content-Length": "9"})
+
+    answer = post(ear.url, (KEY,), "msg_1", b"{}", datetime.now(UTC), timedelta(seconds=1))
+
+    assert str(answer) == "HTTP 302"
+
+
+def test_what_is_for_this_machine_stays_here(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+
+    assert tell(ear).is_received
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [("120", 120), ("-1", None), ("soon", None), ("", None), ("9" * 400, None)],
