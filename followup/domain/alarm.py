@@ -21,6 +21,8 @@ class AlarmKind(StrEnum):
     staff_unreached = "staff_unreached"
     refused = "refused"
     unfit = "unfit"
+    #: Of a webhook: what it was to be told and did not receive.
+    unheard = "unheard"
     #: Submissions that staff have to look at before anybody is written to; one a day, by its date.
     held = "held"
     #: Not a state, but a list: people whom no message of ours reached.
@@ -32,8 +34,8 @@ class AlarmKind(StrEnum):
 
 #: Told to the staff of the default site, who can act on it, rather than to the operators.
 FOR_STAFF = frozenset({AlarmKind.held})
-#: Its end is no news: what is held is held until somebody has looked.
-WITHOUT_END = frozenset({AlarmKind.held})
+#: Its end is no news: what is held, or dead, is so until somebody has looked.
+WITHOUT_END = frozenset({AlarmKind.held, AlarmKind.unheard})
 
 #: A burst is over when nothing more was held for that long.
 HELD_FOR = timedelta(hours=1)
@@ -55,6 +57,9 @@ SILENT_AFTER = timedelta(seconds=60)
 #: An address of the staff is taken for mended when nothing has come back for that long; wording,
 #: when nothing of it was held back.
 UNREACHED_FOR = timedelta(days=1)
+
+#: Real time. What a webhook did not receive is an alarm for that long after it was given up.
+UNHEARD_FOR = timedelta(days=1)
 
 #: A refusal for what we write is told once in that time.
 REFUSED_FOR = timedelta(days=1)
@@ -100,6 +105,8 @@ def describe(kind: AlarmKind, subject: str, facts: Mapping[str, Any]) -> str:
                 f"Messages of {subject} are not sent, because of what they say. "
                 "The log names the rule that they break."
             )
+        case AlarmKind.unheard:
+            return _unheard(subject, int(facts.get("count", 0)))
         case AlarmKind.held:
             return _held(int(facts.get("count", 0)))
         case AlarmKind.unreached:
@@ -116,6 +123,14 @@ def _paused(subject: str, facts: Mapping[str, Any]) -> str:
     if facts.get("misconfigured"):
         return f"The account or sender for {channel} is refused{code}; nothing is sent there."
     return f"The provider for {channel} does not answer{code}; messages wait and are tried again."
+
+
+def _unheard(webhook: str, count: int) -> str:
+    what = "1 announcement" if count == 1 else f"{count} announcements"
+    return (
+        f"The webhook {webhook} did not receive {what}; no further attempt is made. "
+        "An admin sees more at /staff/webhooks."
+    )
 
 
 def _held(count: int) -> str:

@@ -11,6 +11,7 @@ class Event(StrEnum):
     lead_created = "lead.created"
     lead_contacted = "lead.contacted"
     lead_closed = "lead.closed"
+    lead_reopened = "lead.reopened"
     message_failed = "message.failed"
 
 
@@ -20,6 +21,8 @@ OF_ACTS: Mapping[str, Event] = {
     "closed": Event.lead_closed,
     # Whom the other lead's call reaches, too.
     "merged into": Event.lead_closed,
+    # Or it would stay contacted or closed where it was announced as that.
+    "reopened": Event.lead_reopened,
 }
 
 #: Before each further attempt: at once, then these, by the schedule of the specification

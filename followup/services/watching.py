@@ -18,6 +18,7 @@ from followup.domain.alarm import (
     SILENT_AFTER,
     SUMMARY_EVERY,
     UNCONSUMED_AFTER,
+    UNHEARD_FOR,
     UNREACHED_FOR,
     AlarmKind,
     describe,
@@ -31,6 +32,7 @@ from followup.services.alarming import clear_alarm, raise_alarm, tell_staff
 from followup.services.planning import Planner
 from followup.store import (
     alarms,
+    announcements,
     breakers,
     counts,
     deliveries,
@@ -147,6 +149,7 @@ def _concerns(
     yield _Concern(AlarmKind.silent, "", {} if _is_silent(session) else None)
     yield _no_submission(session, planner, now)
     yield from _held(session, planner, now)
+    yield from _unheard(session)
     is_full = caps is not None and counts.count_sends(session, now) >= caps.service_per_hour
     yield _Concern(AlarmKind.capped, "", {} if is_full else None)
     for alarm in alarms.list_open(session):
@@ -207,6 +210,16 @@ def _held(session: Session, planner: Planner, now: datetime) -> Iterator[_Concer
             yield _Concern(AlarmKind.held, alarm.subject, None)
     if is_on:
         yield _Concern(AlarmKind.held, today, {"count": count})
+
+
+def _unheard(session: Session) -> Iterator[_Concern]:
+    """Told once, and again when more is given up a day after the last."""
+    dead = announcements.count_dead_since(session, real_now(session) - UNHEARD_FOR)
+    for alarm in alarms.list_open(session):
+        if alarm.kind is AlarmKind.unheard and alarm.subject not in dead:
+            yield _Concern(alarm.kind, alarm.subject, None)
+    for webhook, count in dead.items():
+        yield _Concern(AlarmKind.unheard, webhook, {"count": count})
 
 
 def _tell_tasks(session: Session, planner: Planner, now: datetime) -> None:

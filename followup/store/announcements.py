@@ -140,6 +140,16 @@ def count_dead(session: Session) -> int:
     return session.execute(statement).scalar_one()
 
 
+def count_dead_since(session: Session, since: datetime) -> dict[str, int]:
+    """How many of each webhook's were given up since then."""
+    statement = (
+        select(Announcement.webhook, func.count())
+        .where(Announcement.died_at >= since)
+        .group_by(Announcement.webhook)
+    )
+    return {name: count for name, count in session.execute(statement)}  # noqa: C416
+
+
 def list_dead(session: Session, limit: int) -> Sequence[Announcement]:
     """Those that nobody received, the latest first."""
     statement = (

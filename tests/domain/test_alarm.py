@@ -43,6 +43,12 @@ from followup.domain.cadence import Lane
             id="staff",
         ),
         pytest.param(
+            AlarmKind.unheard, "front-office", {"count": 2},
+            "The webhook front-office did not receive 2 announcements; no further attempt is made. "
+            "An admin sees more at /staff/webhooks.",
+            id="a webhook",
+        ),
+        pytest.param(
             AlarmKind.unreached, "newport-beach", {"count": 1, "references": ["K7Q4"]},
             "We could not write to 1 person. Please call K7Q4.",
             id="one person",

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select, update
 
 from followup.clinic_limits import Retention
 from followup.clinic_webhooks import Webhook
+from followup.domain.alarm import CALM, UNHEARD_FOR, AlarmKind
 from followup.domain.announcement import MOST_ATTEMPTS, WAITS, Event
 from followup.domain.audit import Door
 from followup.domain.cadence import Lane
@@ -25,9 +26,10 @@ from followup.services.identifying import identify
 from followup.store import announcements, entries
 from followup.store.db import reading, real_now, transaction
 from followup.store.models import Announcement
+from followup.transports.base import Outgoing
 from followup.transports.webhook import post
 from tests.ear import Ear, listening
-from tests.services.cast import ALICE, BOB, DAY, Desk
+from tests.services.cast import ALICE, BOB, DAY, MANAGER, Desk
 from tests.services.dying import Died, dying_at_commit
 
 KEY = b"k" * 32
@@ -171,6 +173,20 @@ def test_a_lead_that_is_closed_or_merged_into_another_is_told(
         uniting.merge_duplicate(session, desk.planner, alicia.id, by="Ann", now=desk.now)
 
     assert [row.lead_id for row in owed(desk) if row.event == "lead.closed"] == [bob.id, alicia.id]
+
+
+def test_who_is_owed_a_call_again_is_told_as_that(desk: Desk, announcer: Announcer) -> None:
+    """Where it was announced as contacted, or merged into another, it would stay so."""
+    bob, _, alicia = desk.submit(BOB), desk.submit(ALICE), desk.submit(ALICIA)
+    desk.mark(bob)
+    with transaction(desk.engine) as session:
+        uniting.merge_duplicate(session, desk.planner, alicia.id, by="Ann", now=desk.now)
+
+    for lead in (bob, alicia):
+        desk.reopen(lead)
+
+    reopened = [row.lead_id for row in owed(desk) if row.event == "lead.reopened"]
+    assert reopened == [bob.id, alicia.id]
 
 
 def test_a_message_that_failed_is_told_once(desk: Desk, announcer: Announcer, ear: Ear) -> None:
@@ -323,6 +339,40 @@ def test_who_is_gone_is_told_no_more_until_staff_say_so(
     announcing.resend(desk.engine, None, by="Ann", now=desk.now, door=Door.page)
 
     assert announcing.announce_due(announcer) == 2
+
+
+def test_operators_hear_once_of_what_was_not_received_and_its_end_is_no_news(
+    desk: Desk, announcer: Announcer, ear: Ear
+) -> None:
+    ear.answer = lambda _: (410, {})
+    for person in (ALICE, BOB):
+        desk.submit(person)
+        announcing.announce_due(announcer)
+        desk.watch()
+    assert desk.alarms() == [(AlarmKind.unheard, "office")]
+    assert [mail for mail in _alarms(desk) if "office did not receive 2" in mail.text]
+
+    announcing.resend(desk.engine, None, by="Ann", now=desk.now, door=Door.page)
+    desk.watch()
+    desk.now += CALM
+
+    assert desk.alarms() == []
+    assert len(_alarms(desk)) == 1
+
+
+def _alarms(desk: Desk) -> list[Outgoing]:
+    desk.send(Lane.staff)
+    ids = {row.id for row in desk.rows() if row.alarm_id is not None}
+    return [one for one in desk.provider.to(MANAGER) if one.delivery_id in ids]
+
+
+def test_what_was_given_up_long_ago_is_no_alarm_any_more(desk: Desk, announcer: Announcer) -> None:
+    desk.submit(ALICE)
+    with transaction(desk.engine) as session:
+        long_ago = real_now(session) - UNHEARD_FOR - timedelta(minutes=1)
+        session.execute(update(Announcement).values(died_at=long_ago))
+
+    assert desk.watch() == 0
 
 
 def test_nobody_there_is_a_failed_attempt_and_others_are_told_all_the_same(
