@@ -11,16 +11,17 @@ from followup.bootstrap import Service
 from followup.domain.instrument import is_urgent
 from followup.domain.spoken import promise_in_words
 from followup.domain.submission import FORMS, Kind
-from followup.errors import Fault, Invalid, NotFound, TooMany
+from followup.errors import Invalid, NotFound, TooMany
 from followup.services import intake
 from followup.store import submissions
-from followup.store.db import reading
+from followup.store.db import UNUSABLE, reading
 from followup.web.deps import Body, TheBell, TheBody, TheService
 from followup.web.door import OPENING, knock
 from followup.web.page import render_page
-from followup.web.problems import describe, retry_after
+from followup.web.problems import Problem, describe
+from followup.web.trouble import PatientRoute, asks_for_page, problem_of
 
-router = APIRouter()
+router = APIRouter(route_class=PatientRoute)
 
 Language = Annotated[str | None, Query(pattern="^[a-z]{2}$", description="en or es")]
 Framed = Annotated[
@@ -140,7 +141,7 @@ def _receive(
     framed: bool,
 ) -> Response:
     now = service.now()
-    from_browser = body.is_form and "text/html" in request.headers.get("accept", "")
+    from_browser = body.is_form and asks_for_page(request)
     knocked = knock(request, service, body, now, from_browser=from_browser)
     try:
         received = intake.receive(
@@ -155,7 +156,7 @@ def _receive(
             caught=knocked.caught,
             limits=service.limits if service.settings.knows_addresses else None,
         )
-    except (Invalid, TooMany) as error:
+    except (Invalid, TooMany, *UNUSABLE) as error:
         if not from_browser:
             raise
         return _form_again(service, kind, body, framed, error)
@@ -170,12 +171,10 @@ def _receive(
 
 
 def _form_again(
-    service: Service, kind: Kind, body: Body, framed: bool, error: Invalid | TooMany
+    service: Service, kind: Kind, body: Body, framed: bool, error: Exception
 ) -> HTMLResponse:
     language = _text(body.fields, "language")
-    if isinstance(error, Invalid):
-        return _form_page(service, kind, language, framed, body.fields, error.faults)
-    return _form_page(service, kind, language, framed, body.fields, crowded=error)
+    return _form_page(service, kind, language, framed, body.fields, problem_of(error))
 
 
 @router.get("/forms", summary="The forms, their fields and the consent texts in force")
@@ -267,27 +266,28 @@ def screening_form_switched(
     return _form_page(service, Kind.screening, language, framed, body.fields)
 
 
+#: Why a form that is right was not taken, by its words in the pages' templates.
+_TROUBLES = {429: "crowded", 503: "down"}
+
+
 def _form_page(
     service: Service,
     kind: Kind,
     language: str | None,
     framed: bool,
     typed: Mapping[str, Any] | None = None,
-    faults: tuple[Fault, ...] = (),
-    crowded: TooMany | None = None,
+    problem: Problem | None = None,
 ) -> HTMLResponse:
-    """The form, with what was typed and what is wrong with it beside each field.
-
-    `crowded` says that it can be sent later: nothing that was typed is lost.
-    """
+    """The form, with what was typed and what is wrong with it beside each field, or why it can only
+    be sent later."""
     clinic = service.clinic
     language = clinic.language(language)
     version, text = clinic.consent_text(kind, None, language)
     return render_page(
         service,
         "form.html",
-        status=422 if faults else 429 if crowded else 200,
-        headers=retry_after(crowded) if crowded else None,
+        status=problem.status_code if problem else 200,
+        headers=problem.headers if problem else None,
         framed=True,
         in_frame=framed,
         captcha=service.settings.turnstile_site_key is not None,
@@ -299,8 +299,8 @@ def _form_page(
         typed=typed or {},
         opening=_opening(service, _text(typed or {}, OPENING)),
         turnstile_site_key=service.settings.turnstile_site_key,
-        is_crowded=crowded is not None,
-        problems={fault.field: fault.problem for fault in faults},
+        trouble=_TROUBLES.get(problem.status_code) if problem else None,
+        problems={fault.field: fault.problem for fault in problem.faults} if problem else {},
         consent_version=version,
         consent_text=text,
         privacy_url=clinic.privacy_url,

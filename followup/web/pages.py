@@ -20,6 +20,7 @@ from followup.store.models import Delivery, Lead
 from followup.web.deps import Fields, TheForm, TheService
 from followup.web.page import render_page
 from followup.web.problems import describe
+from followup.web.trouble import PatientRoute
 
 _PAGE: dict[str, Any] = {"content": {"text/html": {}}}
 _GONE: dict[int | str, dict[str, Any]] = {
@@ -43,7 +44,7 @@ _OUTCOME_FORM = {
     }
 }
 
-router = APIRouter(default_response_class=HTMLResponse, responses=_GONE)
+router = APIRouter(route_class=PatientRoute, default_response_class=HTMLResponse, responses=_GONE)
 
 
 @router.get("/act/{token}", summary="The link in a staff reminder: shows")

@@ -144,6 +144,13 @@ def from_error(error: FollowupError) -> Problem:
     return Problem(500, "the service is misconfigured; the log says how")
 
 
+def no_database(error: Exception) -> Problem:
+    """For one of UNUSABLE. The log has the cause, and the caller has not."""
+    cause = cause_of(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
+    log.error("the database cannot be used", cause=cause)
+    return Problem(503, "the database does not answer; try again", headers={"Retry-After": "5"})
+
+
 def retry_after(error: TooMany) -> dict[str, str]:
     """Whole seconds, the last one begun counted (RFC 9110 §10.2.3)."""
     return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
@@ -182,7 +189,7 @@ def add_handlers(app: FastAPI) -> None:
         return problem_response(Problem(422, "; ".join(map(str, faults)), faults))
 
     for kind in UNUSABLE:
-        app.add_exception_handler(kind, _no_database)
+        app.add_exception_handler(kind, lambda _, error: problem_response(no_database(error)))
 
 
 def _allowed(app: FastAPI, request: Request, known: str) -> str:
@@ -193,11 +200,3 @@ def _allowed(app: FastAPI, request: Request, known: str) -> str:
     if "GET" in methods:
         methods.add("HEAD")
     return ", ".join(sorted(methods))
-
-
-def _no_database(_request: Request, error: Exception) -> JSONResponse:
-    cause = cause_of(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
-    log.error("the database cannot be used", cause=cause)
-    return problem_response(
-        Problem(503, "the database does not answer; try again", headers={"Retry-After": "5"})
-    )

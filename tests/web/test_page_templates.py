@@ -57,7 +57,7 @@ def render_form(clinic: Clinic, render: Render) -> Render:
             typed=typed or {},
             opening="a-signed-mark",
             turnstile_site_key=None,
-            is_crowded=False,
+            trouble=None,
             problems=problems or {},
             consent_version=version,
             consent_text=words,
@@ -113,6 +113,7 @@ _PATIENT_PAGES: list[tuple[str, dict[str, Any]]] = [
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "done"}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "everything"}),
     ("gone.html", {}),
+    ("trouble.html", {}),
 ]
 
 

@@ -113,6 +113,50 @@ def test_without_the_database_every_route_says_try_again(
     assert "sqlite" not in answer.text.lower()
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "in a minute"), ("es", "en un minuto")])
+def test_who_sends_a_form_without_the_database_keeps_it_and_may_call(
+    without_database: TestClient, language: str, words: str
+) -> None:
+    typed = {"name": "Alice Ng", "phone": "(415) 555-0101", "message": "Evenings."}
+    answer = without_database.post(
+        "/submissions/contact?framed=1", data={**typed, "language": language}, headers=BROWSER
+    )
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    for said in (*typed.values(), words, "(949) 555-0100", f'lang="{language}"', "framed=1"):
+        assert said in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", f"/forms/received/{KNOWN}?framed=1", 503),
+        ("GET", "/forms/received/x", 422),
+        ("GET", "/forms/contact?language=english", 422),
+        ("POST", "/submissions/contact", 400),
+        ("POST", "/forms/contact", 400),
+        ("GET", "/unsubscribe/TOKEN", 503),
+    ],
+)
+def test_a_patients_browser_shows_a_page_and_the_number_whatever_is_wrong(
+    api: Caller, without_database: TestClient, method: str, path: str, status: int
+) -> None:
+    path = path.replace("TOKEN", api.service.links.unsubscribe_url(KNOWN).rsplit("/", 1)[1])
+    headers = {**BROWSER, "Content-Type": "application/x-www-form-urlencoded"}
+    body = b"name=\xff" if method == "POST" else None
+    answer = without_database.request(method, path, headers=headers, content=body)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    for said in ("(949) 555-0100", "tel:988", "tel:911"):
+        assert said in answer.text
+    # Or a frame of the clinic's website would be empty.
+    assert "https://www.example.com" in answer.headers["content-security-policy"]
+
+
 def test_a_table_that_is_gone_is_no_reason_to_say_more(open_api: Open, database_url: str) -> None:
     api = open_api(database_url)
     with transaction(api.service.engine) as session:
