@@ -226,6 +226,24 @@ def test_a_page_is_light_for_a_slow_connection(api: Caller, path: str) -> None:
     assert not re.findall(r'(?:src|srcset)="|@import|url\(|<link rel="stylesheet', answer.text)
 
 
+@pytest.mark.parametrize("kind", ["contact", "screening"])
+@pytest.mark.parametrize(
+    ("field", "attributes"),
+    [
+        ("name", {'type="text"', 'autocomplete="name"'}),
+        ("phone", {'type="tel"', 'inputmode="tel"', 'autocomplete="tel"'}),
+        ("email", {'type="email"', 'inputmode="email"', 'autocomplete="email"'}),
+    ],
+)
+def test_a_phone_fills_a_field_in_or_shows_the_keys_for_it(
+    api: Caller, kind: str, field: str, attributes: set[str]
+) -> None:
+    """WCAG 2.2, 1.3.5."""
+    (found,) = re.findall(rf'<input id="{field}" ([^>]+)>', api.http.get(f"/forms/{kind}").text)
+
+    assert attributes <= set(found.split())
+
+
 # What happens next, and when.
 
 
