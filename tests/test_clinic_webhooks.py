@@ -51,6 +51,8 @@ def test_the_shipped_files_example_of_a_webhook_is_valid(tmp_path: Path) -> None
                      id="without TLS"),
         pytest.param(OFFICE.replace("hooks.", "me:word@hooks."), "webhooks[0].url: expected an ad",
                      id="with a password"),
+        pytest.param(OFFICE.replace("/f", "/f#part"), "webhooks[0].url: expected an ad",
+                     id="with a part"),
         pytest.param(OFFICE.replace("https://hooks.example.com/f", "file:///etc/passwd"),
                      "webhooks[0].url: expected an address", id="no web address"),
         pytest.param(OFFICE + 'events = ["lead.lost"]', "webhooks[0].events", id="no such event"),

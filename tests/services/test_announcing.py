@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select, update
 from followup.clinic_limits import Retention
 from followup.clinic_webhooks import Webhook
 from followup.domain.alarm import CALM, UNHEARD_FOR, AlarmKind
-from followup.domain.announcement import MOST_ATTEMPTS, WAITS, Event
+from followup.domain.announcement import LONGEST_WAIT, MOST_ATTEMPTS, WAITS, Event
 from followup.domain.audit import Door
 from followup.domain.cadence import Lane
 from followup.domain.lead import Closing, Outcome
@@ -304,6 +304,28 @@ def test_what_an_earlier_attempt_says_late_does_not_end_a_later_one(
         announcements.note_failed(session, row.id, 1, "HTTP 500", due_at=None, real=real)
 
     assert owed(desk)[0].died_at is None
+
+
+def test_nobody_is_put_off_for_years(desk: Desk, announcer: Announcer, ear: Ear) -> None:
+    ear.answer = lambda _: (503, {"Retry-After": "999999999"})
+    desk.submit(ALICE)
+
+    announcing.announce_due(announcer)
+
+    assert owed(desk)[0].due_at <= real_time(desk) + LONGEST_WAIT
+
+
+def test_who_refuses_one_event_is_told_no_other_in_this_run(
+    desk: Desk, announcer: Announcer, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("followup.services.announcing.BATCH", 1)
+    ear.answer = lambda _: (404, {})
+    desk.submit(ALICE)
+    desk.submit(BOB)
+
+    announcing.announce_due(announcer)
+
+    assert len(ear.heard) == 1
 
 
 @pytest.mark.parametrize("status", [429, 503])

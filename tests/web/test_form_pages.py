@@ -284,6 +284,24 @@ def test_the_confirmation_names_the_day_and_the_hour_of_the_call(
         assert words in api.http.get(answer.headers["location"]).text
 
 
+def test_the_hour_is_that_of_the_site_that_calls(api: Caller) -> None:
+    clinic = api.service.clinic
+    sites = [
+        one.model_copy(update={"zone": ZoneInfo("America/New_York")})
+        if one.id == "manhattan-beach"
+        else one
+        for one in clinic.sites
+    ]
+    state: Any = api.http.app.state  # type: ignore[attr-defined]
+    state.service = replace(api.service, clinic=clinic.model_copy(update={"sites": tuple(sites)}))
+    submission_id = api.submit(location="manhattan-beach")
+
+    page = api.http.get(f"/forms/received/{submission_id}").text
+
+    assert "today by 1:05 PM EST" in page
+    assert "Manhattan Beach" in page
+
+
 def test_a_confirmation_that_is_read_later_counts_from_when_it_was_sent(api: Caller) -> None:
     submission_id = api.submit()
     api.clock.pass_by(timedelta(days=1))

@@ -219,6 +219,7 @@ UNMAPPED: dict[str, tuple[str, Any, str]] = {
     "not UTF-8": ("generic", b"\xff\xfe", "neither a JSON object nor a form"),
     "NaN": ("generic", b'{"email": NaN}', "neither a JSON object nor a form"),
     "without end": ("generic", b"[" * 50_000, "neither a JSON object nor a form"),
+    "half a character": ("generic", b'{"shoe": "\\ud800"}', "give an email address"),
     "empty": ("generic", b"", "neither a JSON object nor a form"),
     "another event": ("webflow", {"triggerType": "site_publish"}, "not a form's submission"),
     "no answers": ("typeform", {"event_id": "1"}, "form_response is missing"),
