@@ -41,7 +41,7 @@ URLS = ("database_url", "empty_database_url", "kept_database_url")
 
 #: Of the services' tests, those about what two do at once, about statements, and the heart of it.
 ON_BOTH = (
-    *("test_flat.py", "test_working.py", "test_intake.py", "test_sending.py"),
+    *("test_assigning.py", "test_flat.py", "test_working.py", "test_intake.py", "test_sending.py"),
     *("test_obeying.py", "test_surveying.py", "test_meeting.py"),
 )
 

@@ -20,8 +20,7 @@ from followup.errors import (
     OutcomeUnknown,
     TemporaryFailure,
 )
-from followup.services import staffing, working
-from followup.services.staffing import StaffRole
+from followup.services import working
 from followup.store import consents, deliveries, ledger
 from followup.store.db import new_id, reading, transaction
 from followup.store.models import Lead
@@ -620,32 +619,3 @@ def test_a_note_has_words_and_changes_nothing(desk: Desk) -> None:
 
     assert verbs(desk, lead) == ["note"]
     assert desk.owed(lead) == owed
-
-
-def test_of_many_who_take_a_lead_at_once_one_has_it_and_the_others_are_told(desk: Desk) -> None:
-    """Case 83."""
-    lead = desk.submit(ALICE)
-    names = [f"Person {number}" for number in range(6)]
-    with transaction(desk.engine) as session:
-        for name in names:
-            staffing.add_person(session, KEYRING, name=name, role=StaffRole.staff, now=desk.now)
-
-    def take(name: str) -> str:
-        try:
-            with transaction(desk.engine) as session:
-                working.assign(session, lead.id, to=name, expected=None, by=name, now=desk.now)
-        except Conflict as told:
-            return str(told)
-        return f"{name} has it now"
-
-    answers = together(*[lambda name=name: take(name) for name in names])
-
-    assert set(answers) == {f"{desk.lead(lead).assigned_to} has it now"}
-    assert verbs(desk, lead) == ["assigned"]
-
-
-def test_a_lead_is_given_to_nobody_who_does_not_work_here(desk: Desk) -> None:
-    lead = desk.submit(ALICE)
-
-    with transaction(desk.engine) as session, pytest.raises(Invalid, match="works here"):
-        working.assign(session, lead.id, to="Nobody", expected=None, by="Ann", now=desk.now)
