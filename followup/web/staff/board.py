@@ -15,6 +15,7 @@ from followup.clinic import readable_phone
 from followup.domain.audit import Door
 from followup.domain.spoken import duration_in_words, time_in_words
 from followup.domain.submission import Kind
+from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services import auditing, overseeing, searching
 from followup.services.overseeing import Row
 from followup.services.signing_in import SignedIn
@@ -34,6 +35,10 @@ router = APIRouter(
 )
 
 
+#: Of these filters, one takes the place of another.
+_VIEWS = ("overdue", "done", "held")
+
+
 class Filters(BaseModel):
     """Of the board, all of them in its address, so that each view can be bookmarked."""
 
@@ -44,6 +49,7 @@ class Filters(BaseModel):
     mine: Literal["yes"] | None = None
     overdue: Literal["yes"] | None = None
     done: Literal["yes"] | None = None
+    held: Literal["yes"] | None = None
     after: uuid.UUID | None = None
     #: The lead that was just marked here, which may be taken back.
     marked: uuid.UUID | None = None
@@ -66,10 +72,12 @@ def show_board(
             wanted,
             overdue=filters.overdue is not None,
             done=filters.done is not None,
+            held=filters.held is not None,
             after=filters.after,
         )
         waiting, overdue = leads.count_waiting(session, now)
         problems = submissions.count_problems(session)
+        held, _ = leads.count_held(session)
         marked = _just_marked(session, filters, reader)
         rows = [_shown(service, row) for row in board.rows]
     _note_seen(service, reader, "listed", [row.lead for row in board.rows])
@@ -82,10 +90,13 @@ def show_board(
         waiting=waiting,
         overdue=overdue,
         problems=problems,
+        held=0 if filters.held else held,
         is_most=False,
         marked=marked,
         filters=_filter_links(service, filters),
-        next_page=_address(filters, after=board.next_after) if board.next_after else None,
+        next_page=_address(filters, after=board.next_after, marked=None)
+        if board.next_after
+        else None,
         here_again=_address(filters, marked=None),
         snoozes=list(SNOOZES),
         query=None,
@@ -109,6 +120,7 @@ def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
         waiting=None,
         overdue=None,
         problems=None,
+        held=None,
         is_most=len(found) == searching.MOST,
         marked=None,
         filters=[],
@@ -148,6 +160,7 @@ def _shown(service: Service, row: Row) -> dict[str, Any]:
 
     attempt = row.last_attempt
     return {
+        "suspicion": REASONS_TO_SUSPECT[lead.held_for] if lead.held_for else "",
         "lead": lead,
         "urgency": row.urgency.value,
         "site": site.name,
@@ -169,7 +182,7 @@ def _filter_links(service: Service, filters: Filters) -> list[dict[str, Any]]:
         {"name": "kind", "links": _links(filters, "kind", [(kind.value, "") for kind in Kind])},
         *(
             {"name": name, "links": _links(filters, name, [("yes", "")])}
-            for name in ("mine", "overdue", "done")
+            for name in ("mine", *_VIEWS)
         ),
     ]
 
@@ -177,13 +190,17 @@ def _filter_links(service: Service, filters: Filters) -> list[dict[str, Any]]:
 def _links(filters: Filters, name: str, choices: list[tuple[str, str]]) -> list[dict[str, Any]]:
     """Followed once, a link chooses; followed again, it no longer does."""
     chosen = getattr(filters, name)
+    others = dict.fromkeys(_VIEWS if name in _VIEWS else ())
     return [
         {
             "value": value,
             "words": words,
             "is_chosen": chosen == value,
             "path": _address(
-                filters, **{name: None if chosen == value else value}, after=None, marked=None
+                filters,
+                **others | {name: None if chosen == value else value},
+                after=None,
+                marked=None,
             ),
         }
         for value, words in choices
