@@ -14,6 +14,7 @@ from followup.domain.audit import Door
 from followup.domain.cadence import Channel
 from followup.domain.lead import Closing, LeadStatus, Outcome
 from followup.domain.spoken import duration_in_words, iso, time_in_words
+from followup.domain.submission import AFFIRMATIVE, NEGATIVE, YES_OR_NO
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services import auditing, overseeing, reporting
 from followup.services.explaining import sentence
@@ -94,9 +95,17 @@ def _ended(whole: Whole) -> Event | None:
 def _shown(submission: Any) -> dict[str, Any]:
     return {
         "row": submission,
-        "fields": list_fields(submission.payload),
+        "fields": [(name, _said(name, value)) for name, value in list_fields(submission.payload)],
         "scores": reporting.show_scores(submission.payload),
     }
+
+
+def _said(name: str, value: Any) -> Any:
+    """A yes or no that was typed, or ticked, as the same as one that a program sent."""
+    if name not in YES_OR_NO or not isinstance(value, str):
+        return value
+    word = value.strip().casefold()
+    return True if word in AFFIRMATIVE else False if word in NEGATIVE else value
 
 
 def _channels(lead: Lead) -> list[str]:

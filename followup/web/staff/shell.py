@@ -61,7 +61,7 @@ def _problem_page(request: Request, problem: Problem) -> Response:
         language=service.clinic.default_language,
         status=problem.status_code,
         headers=problem.headers,
-        title=TITLES.get(problem.status_code, "Error"),
+        code=problem.status_code,
         detail=problem.detail,
         signed_in=None,
     )
