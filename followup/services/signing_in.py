@@ -24,6 +24,7 @@ from followup.domain.audit import Door
 from followup.domain.suspicion import window_of
 from followup.errors import Conflict, Denied, Fault, Invalid, TooMany
 from followup.services import staffing
+from followup.services.staffing import folded
 from followup.store import entries, intake_counts, people, sign_ins
 from followup.store.crypto import keyring_of
 from followup.store.db import reading, real_now, transaction
@@ -72,7 +73,7 @@ def sign_in(
     an address. Both failures and successes are in the audit trail.
     """
     with transaction(engine) as session:
-        _count(session, ("name", _folded(name), PER_NAME), ("address", address, PER_ADDRESS))
+        _count(session, ("name", folded(name), PER_NAME), ("address", address, PER_ADDRESS))
     with reading(engine) as session:
         person = _find(session, name)
         secret = person.totp_secret if person else None
@@ -103,19 +104,15 @@ def _count(session: Session, *attempts: tuple[str, str, int]) -> None:
 
 
 def _find(session: Session, name: str) -> Person | None:
-    wanted = _folded(name)
+    wanted = folded(name)
     return next(
         (
             person
             for person in people.list_people(session, active=True)
-            if wanted in (_folded(person.name), _folded(person.email or person.name))
+            if wanted in (folded(person.name), folded(person.email or person.name))
         ),
         None,
     )
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _matches(kept: str | None, password: str) -> bool:
@@ -274,7 +271,7 @@ def change_password(
 def _confirm(engine: Engine, person: Person, password: str, now: datetime) -> None:
     """That it is the person who sits at their browser. Raises Denied, TooMany."""
     with transaction(engine) as session:
-        _count(session, ("name", _folded(person.name), PER_NAME))
+        _count(session, ("name", folded(person.name), PER_NAME))
     if not _matches(person.password_hash, password):
         with transaction(engine) as session:
             _note(session, person, "password refused", now)
@@ -285,7 +282,7 @@ def _hashed(password: str, person: Person) -> str:
     if len(password) not in PASSWORD_LENGTHS:
         shortest, longest = PASSWORD_LENGTHS[0], PASSWORD_LENGTHS[-1]
         raise Invalid(Fault("password", f"must have {shortest} to {longest} characters"))
-    if _folded(password) in (_folded(person.name), _folded(person.email or "")):
+    if folded(password) in (folded(person.name), folded(person.email or "")):
         raise Invalid(Fault("password", "must not be your name or your email address"))
     with _RECKONING:
         return _HASHER.hash(password)

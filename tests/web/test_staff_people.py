@@ -71,6 +71,7 @@ def test_who_is_added_gets_a_token_that_is_shown_once(api: Caller, adam: Browser
     [
         ({"name": "", "role": "staff"}, 422, 'id="name-error"'),
         ({"name": "Adam", "role": "staff"}, 409, "Somebody has this name already"),
+        ({"name": "aDAM", "role": "staff"}, 409, "Somebody has this name already"),
         ({"name": "B", "role": "staff", "email": "no"}, 422, 'id="email-error"'),
         ({"name": "B", "role": "staff", "phone": "12"}, 422, 'id="phone-error"'),
         ({"name": "B", "role": "owner"}, 422, "role"),
