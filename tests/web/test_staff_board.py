@@ -282,6 +282,24 @@ def test_search_finds_by_what_staff_know_and_leaves_no_name_in_an_address(
     assert dana.get("/staff/search?q=alice").status_code in (404, 405)
 
 
+def test_from_a_leads_page_one_comes_back_to_the_same_view(
+    api: Caller, dana: Browser, bearer: dict[str, str]
+) -> None:
+    add(api, bearer, "Alice", 1)
+    view = "/staff?kind=contact&mine=yes"
+    (lead_id,) = re.findall(r'id="lead-([^"]+)"', dana.get("/staff?kind=contact").text)
+    dana.post(f"/staff/leads/{lead_id}/assign", to="me", expected="")
+    found = re.search(r'href="(/staff/leads/[^"]+)">Alice', dana.get(view).text)
+    assert found is not None
+    path = unescape(found[1])
+
+    page = unescape(dana.get(path).text)
+    assert f'<a href="{view}">Back to the leads</a>' in page
+    assert f'name="next" value="{path}"' in page
+    elsewhere = dana.get(f"/staff/leads/{lead_id}?back=https://evil.example/staff").text
+    assert "evil" not in elsewhere
+
+
 def test_what_was_seen_is_in_the_trail(api: Caller, dana: Browser, bearer: dict[str, str]) -> None:
     lead = add(api, bearer, "Alice", 1)
 

@@ -25,7 +25,15 @@ from followup.store.leads import Wanted
 from followup.store.models import Lead
 from followup.web.deps import TheForm, TheService
 from followup.web.staff.acts import SNOOZES
-from followup.web.staff.shell import Actor, PageRoute, Reader, staff_page, text_of
+from followup.web.staff.shell import (
+    HOME,
+    Actor,
+    PageRoute,
+    Reader,
+    lead_path,
+    staff_page,
+    text_of,
+)
 
 router = APIRouter(
     prefix="/staff",
@@ -59,7 +67,7 @@ class Filters(BaseModel):
 def show_board(
     service: TheService, reader: Reader, filters: Annotated[Filters, Query()]
 ) -> Response:
-    now = service.now()
+    now, here_again = service.now(), _address(filters, marked=None)
     wanted = Wanted(
         site=filters.site,
         kind=filters.kind,
@@ -79,7 +87,7 @@ def show_board(
         problems = submissions.count_problems(session)
         held, _ = leads.count_held(session)
         marked = _just_marked(session, filters, reader)
-        rows = [_shown(service, row) for row in board.rows]
+        rows = [_shown(service, row, here_again) for row in board.rows]
     _note_seen(service, reader, "listed", [row.lead for row in board.rows])
     return staff_page(
         service,
@@ -97,7 +105,7 @@ def show_board(
         next_page=_address(filters, after=board.next_after, marked=None)
         if board.next_after
         else None,
-        here_again=_address(filters, marked=None),
+        here_again=here_again,
         snoozes=list(SNOOZES),
         query=None,
     )
@@ -110,7 +118,7 @@ def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
     now = service.now()
     with reading(service.engine) as session:
         found = searching.search(session, service.planner, query) if query else []
-        rows = [_shown(service, row) for row in overseeing.rows_of(session, found, now)]
+        rows = [_shown(service, row, HOME) for row in overseeing.rows_of(session, found, now)]
     _note_seen(service, actor, "searched", found)
     return staff_page(
         service,
@@ -125,7 +133,7 @@ def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
         marked=None,
         filters=[],
         next_page=None,
-        here_again="/staff",
+        here_again=HOME,
         snoozes=list(SNOOZES),
         query=query,
     )
@@ -149,8 +157,8 @@ def _note_seen(service: Service, signed_in: SignedIn, verb: str, shown: Sequence
     )
 
 
-def _shown(service: Service, row: Row) -> dict[str, Any]:
-    """A row in the words of the page."""
+def _shown(service: Service, row: Row, back: str) -> dict[str, Any]:
+    """A row in the words of the page, which is to be come back to."""
     lead, now = row.lead, service.now()
     clinic, language = service.clinic, service.clinic.default_language
     site = clinic.site(lead.site)
@@ -162,6 +170,7 @@ def _shown(service: Service, row: Row) -> dict[str, Any]:
     return {
         "suspicion": REASONS_TO_SUSPECT[lead.held_for] if lead.held_for else "",
         "lead": lead,
+        "path": lead_path(lead.id, back),
         "urgency": row.urgency.value,
         "site": site.name,
         "waited": duration_in_words(row.waited, language),

@@ -26,7 +26,7 @@ from followup.store.db import reading
 from followup.store.models import Lead
 from followup.web.deps import TheService
 from followup.web.staff.acts import LONGEST_NOTE, SNOOZES
-from followup.web.staff.shell import PageRoute, Reader, staff_page
+from followup.web.staff.shell import PageRoute, Reader, lead_path, safe_next, staff_page
 
 router = APIRouter(
     prefix="/staff/leads",
@@ -37,8 +37,9 @@ router = APIRouter(
 
 
 @router.get("/{lead_id}")
-def show_lead(service: TheService, reader: Reader, lead_id: uuid.UUID) -> Response:
-    now = service.now()
+def show_lead(service: TheService, reader: Reader, lead_id: uuid.UUID, back: str = "") -> Response:
+    """`back` is the view of the board that one came from."""
+    now, back = service.now(), safe_next(back)
     with reading(service.engine) as session:
         lead = leads.get_lead(session, lead_id)
         whole = recount(session, service.planner, lead, now)
@@ -65,6 +66,8 @@ def show_lead(service: TheService, reader: Reader, lead_id: uuid.UUID) -> Respon
         reader,
         scripted=True,
         lead=lead,
+        back=back,
+        here_again=lead_path(lead_id, back),
         whole=whole,
         row=row,
         duplicate=duplicate if part_of is None else None,
