@@ -123,6 +123,20 @@ def test_an_invitation_ends_the_old_token_and_codes_are_reset(api: Caller, adam:
     assert {"token renewed", "codes reset"} <= set(verbs(api))
 
 
+def test_an_admin_signs_somebody_out_of_a_browser_that_was_lost(api: Caller, adam: Browser) -> None:
+    dana = Browser(api, "Dana")
+    path = page_of(api, "Dana")
+    assert dana.get("/staff").status_code == 200
+    assert "Sign out everywhere" in adam.get(path).text
+
+    adam.post(f"{path}/sign-ins/end")
+
+    assert dana.get("/staff").status_code == 303
+    assert adam.get("/staff").status_code == 200
+    assert "Sign out everywhere" not in adam.get(path).text
+    assert "staff signed out" in verbs(api)
+
+
 def test_who_is_disabled_is_out_at_once(api: Caller, adam: Browser) -> None:
     dana = Browser(api, "Dana")
     path = page_of(api, "Dana")
