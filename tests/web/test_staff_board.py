@@ -181,7 +181,9 @@ def test_filters_are_addresses(
     assert [name for name in ("Alice", "Bob") if f">{name}<" in page] == shown
 
 
-@pytest.mark.parametrize("query", ["?kind=other", "?color=red", "?after=1", "?done=no"])
+@pytest.mark.parametrize(
+    "query", ["?kind=other", "?color=red", "?after=1", "?done=no", "?site=mars", "?site=%00"]
+)
 def test_a_filter_that_is_spelled_wrong_shows_nobody(dana: Browser, query: str) -> None:
     assert dana.get(f"/staff{query}").status_code == 404
 

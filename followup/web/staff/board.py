@@ -24,6 +24,7 @@ from followup.store.db import reading
 from followup.store.leads import Wanted
 from followup.store.models import Lead
 from followup.web.deps import TheForm, TheService
+from followup.web.problems import Problem
 from followup.web.staff.acts import SNOOZES
 from followup.web.staff.shell import (
     HOME,
@@ -67,6 +68,8 @@ class Filters(BaseModel):
 def show_board(
     service: TheService, reader: Reader, filters: Annotated[Filters, Query()]
 ) -> Response:
+    if filters.site not in (None, *(site.id for site in service.clinic.sites)):
+        raise Problem(404, "there is no such site")
     now, here_again = service.now(), _address(filters, marked=None)
     wanted = Wanted(
         site=filters.site,
