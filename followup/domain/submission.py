@@ -174,6 +174,13 @@ class Answers(BaseModel):
     )
 
 
+#: The paths of what is answered by yes or no, in whichever of the words above.
+YES_OR_NO = frozenset(
+    {"consent_sms", "answers.struggles", "answers.tried_medication"}
+    | {"answers.tried_talk_therapy", "answers.provider_suggested_tms"}
+)
+
+
 class ScreeningForm(Form):
     """Could TMS therapy be right for you?"""
 

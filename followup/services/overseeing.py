@@ -61,11 +61,14 @@ def list_board(
     *,
     overdue: bool = False,
     done: bool = False,
+    held: bool = False,
     after: uuid.UUID | None = None,
 ) -> Board:
     """Leads that wait, the longest past the promise first; with `done`, those that no longer do,
-    the newest first."""
-    if done:
+    the newest first; with `held`, those that staff are to look at, the oldest first."""
+    if held:
+        found = leads.list_held(session, wanted, after=after, limit=PAGE + 1)
+    elif done:
         found = leads.list_done(session, wanted, after=after, limit=PAGE + 1)
     else:
         found = leads.list_waiting(

@@ -6,6 +6,7 @@ ends by itself. Real time throughout: a demo's fast clock must not sign anybody 
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import uuid
@@ -21,8 +22,9 @@ from sqlalchemy.orm import Session
 from followup.clinic_limits import SigningIn
 from followup.domain.audit import Door
 from followup.domain.suspicion import window_of
-from followup.errors import Denied, Fault, Invalid, TooMany
+from followup.errors import Conflict, Denied, Fault, Invalid, TooMany
 from followup.services import staffing
+from followup.services.staffing import folded
 from followup.store import entries, intake_counts, people, sign_ins
 from followup.store.crypto import keyring_of
 from followup.store.db import reading, real_now, transaction
@@ -45,6 +47,8 @@ PER_NAME, PER_ADDRESS = 10, 60
 #: What was last done is noted that often: not every page that is opened is a write.
 TOUCH_EVERY = timedelta(seconds=30)
 
+#: As `new_totp_secret` makes them: 160 bits in base32.
+_SECRET = re.compile("[A-Z2-7]{32}")
 #: Codes of the periods before and after are taken: phones' clocks are not exact (RFC 6238 §5.2).
 _PERIODS_OFF = 1
 _PERIOD_SECONDS = 30
@@ -69,7 +73,7 @@ def sign_in(
     an address. Both failures and successes are in the audit trail.
     """
     with transaction(engine) as session:
-        _count(session, ("name", _folded(name), PER_NAME), ("address", address, PER_ADDRESS))
+        _count(session, ("name", folded(name), PER_NAME), ("address", address, PER_ADDRESS))
     with reading(engine) as session:
         person = _find(session, name)
         secret = person.totp_secret if person else None
@@ -100,19 +104,15 @@ def _count(session: Session, *attempts: tuple[str, str, int]) -> None:
 
 
 def _find(session: Session, name: str) -> Person | None:
-    wanted = _folded(name)
+    wanted = folded(name)
     return next(
         (
             person
             for person in people.list_people(session, active=True)
-            if wanted in (_folded(person.name), _folded(person.email or person.name))
+            if wanted in (folded(person.name), folded(person.email or person.name))
         ),
         None,
     )
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _matches(kept: str | None, password: str) -> bool:
@@ -243,6 +243,8 @@ def welcome(engine: Engine, *, token: str, password: str, address: str, now: dat
     with reading(engine) as session:
         person = staffing.find_by_token(session, token.strip())
     if person is None:
+        with transaction(engine) as session:
+            _note(session, None, "sign-in refused", now)
         raise Denied("this is nobody's token")
     kept = _hashed(password, person)
     with transaction(engine) as session:
@@ -257,10 +259,7 @@ def change_password(
     engine: Engine, signed_in: SignedIn, *, old: str, new: str, now: datetime
 ) -> None:
     """Every other browser is signed out. Raises Denied, Invalid, TooMany."""
-    with transaction(engine) as session:
-        _count(session, ("name", _folded(signed_in.person.name), PER_NAME))
-    if not _matches(signed_in.person.password_hash, old):
-        raise Denied("the password is not right")
+    _confirm(engine, signed_in.person, old, now)
     kept = _hashed(new, signed_in.person)
     with transaction(engine) as session:
         person = people.get_person(session, signed_in.person.id)
@@ -269,11 +268,21 @@ def change_password(
         _note(session, person, "password changed", now)
 
 
+def _confirm(engine: Engine, person: Person, password: str, now: datetime) -> None:
+    """That it is the person who sits at their browser. Raises Denied, TooMany."""
+    with transaction(engine) as session:
+        _count(session, ("name", folded(person.name), PER_NAME))
+    if not _matches(person.password_hash, password):
+        with transaction(engine) as session:
+            _note(session, person, "password refused", now)
+        raise Denied("the password is not right")
+
+
 def _hashed(password: str, person: Person) -> str:
     if len(password) not in PASSWORD_LENGTHS:
         shortest, longest = PASSWORD_LENGTHS[0], PASSWORD_LENGTHS[-1]
         raise Invalid(Fault("password", f"must have {shortest} to {longest} characters"))
-    if _folded(password) in (_folded(person.name), _folded(person.email or "")):
+    if folded(password) in (folded(person.name), folded(person.email or "")):
         raise Invalid(Fault("password", "must not be your name or your email address"))
     with _RECKONING:
         return _HASHER.hash(password)
@@ -289,17 +298,24 @@ def totp_url(secret: str, person: Person, clinic_name: str) -> str:
 
 
 def begin_codes(engine: Engine, person: Person, secret: str, code: str, now: datetime) -> None:
-    """From now on a code is asked for. Raises Invalid unless the app shows the right one."""
+    """From now on a code is asked for. Raises Invalid unless the app shows the right one, and
+    Conflict where one is asked for already: those end first."""
+    if not _SECRET.fullmatch(secret):
+        raise Invalid(Fault("secret", "must be one that we have made"))
     with transaction(engine) as session:
         step = _step_of(secret, code, real_now(session))
         if step is None:
             raise Invalid(Fault("code", "is not the one that the app shows now"))
         person = people.get_person(session, person.id)
+        if person.totp_secret is not None:
+            raise Conflict("codes are asked for already")
         person.totp_secret, person.totp_step = secret, step
         _note(session, person, "codes begun", now)
 
 
-def end_codes(engine: Engine, person: Person, now: datetime) -> None:
+def end_codes(engine: Engine, person: Person, password: str, now: datetime) -> None:
+    """Raises Denied, TooMany: a browser that was left open must not end them."""
+    _confirm(engine, person, password, now)
     with transaction(engine) as session:
         person = people.get_person(session, person.id)
         person.totp_secret = person.totp_step = None

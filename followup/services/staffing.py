@@ -49,7 +49,8 @@ def add_person(
     name = " ".join(name.split())
     if not 1 <= len(name) <= 200:
         raise Invalid(Fault("name", "must have 1 to 200 characters"))
-    if people.find_by_name(session, name) is not None:
+    # By either's name they sign in, in whatever case it is typed.
+    if folded(name) in {folded(one.name) for one in people.list_people(session)}:
         raise Conflict(f"there is a person named {name} already")
     number = parse_phone(phone).e164 if phone else None
     token = _new_token()
@@ -66,6 +67,11 @@ def add_person(
     facts = {"person": name, "role": role.value}
     entries.add_entry(session, at=now, verb="staff added", by=by, door=door, facts=facts)
     return Credential(person, token)
+
+
+def folded(text: str) -> str:
+    """A name or an address, as people may type it to sign in."""
+    return " ".join(text.split()).casefold()
 
 
 def renew_token(
@@ -158,6 +164,17 @@ def reset_codes(
         person.totp_secret = person.totp_step = None
         facts = {"person": name}
         entries.add_entry(session, at=now, verb="codes reset", by=by, door=door, facts=facts)
+    return person
+
+
+def sign_out(
+    session: Session, name: str, now: datetime, *, by: str = "", door: Door = Door.service
+) -> Person:
+    """Out of every browser, one that was lost among them; the password opens the pages again."""
+    person = _get(session, name)
+    if sign_ins.end(session, person.id, real_now(session)):
+        facts = {"person": name}
+        entries.add_entry(session, at=now, verb="staff signed out", by=by, door=door, facts=facts)
     return person
 
 

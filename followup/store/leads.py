@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, case, func, literal, or_, select, tuple_, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from followup.domain.lead import WAITING, LeadStatus, Priority, is_urgent, new_reference
 from followup.domain.submission import Kind
@@ -228,20 +228,43 @@ def list_waiting(
     after: uuid.UUID | None = None,
     limit: int = 50,
 ) -> Sequence[Lead]:
-    """Open leads: the urgent, then the longest past the promise, first; `after` is the last one of
-    the page before."""
-    statement = _wanted(select(Lead).where(Lead.status == LeadStatus.open), wanted)
+    """Those who are owed a call: the urgent, held or not, then the longest past the promise, first;
+    `after` is the last one of the page before."""
+    statement = _wanted(select(Lead), wanted)
     if overdue:
         statement = statement.where(is_late(now))
     last = session.get(Lead, after) if after is not None else None
+    # One after the other, and not in one order. Which of the two the last one was among is told by
+    # what never changes back: meanwhile somebody may have reached it.
+    found: list[Lead] = []
+    if last is None or last.priority is Priority.urgent:
+        found += session.scalars(_after(statement.where(_IS_URGENT), last, limit))
+        last = None
+    if len(found) < limit:
+        others = statement.where(_IS_OPEN, Lead.priority != said(Priority.urgent))
+        found += session.scalars(_after(others, last, limit - len(found)))
+    return found
+
+
+def list_held(
+    session: Session, wanted: Wanted, *, after: uuid.UUID | None = None, limit: int = 50
+) -> Sequence[Lead]:
+    """The oldest first."""
+    statement = _wanted(select(Lead).where(_IS_HELD), wanted)
+    last = session.get(Lead, after) if after is not None else None
+    return session.scalars(_after(statement, last, limit, by=Lead.created_at)).all()
+
+
+def _after(
+    statement: Select[Lead],
+    last: Lead | None,
+    limit: int,
+    by: InstrumentedAttribute[datetime] = Lead.promised_at,
+) -> Select[Lead]:
     if last is not None:
-        urgency = literal(int(is_urgent(last.priority, last.status)))
-        place = tuple_(Lead.promised_at, Lead.id) > tuple_(
-            literal(last.promised_at, Lead.promised_at.type), literal(last.id, Lead.id.type)
-        )
-        statement = statement.where(or_(urgency > _URGENCY, and_(urgency == _URGENCY, place)))
-    ordered = statement.order_by(_URGENCY.desc(), Lead.promised_at, Lead.id)
-    return session.scalars(ordered.limit(limit)).all()
+        place = literal(getattr(last, by.key), by.type), literal(last.id, Lead.id.type)
+        statement = statement.where(tuple_(by, Lead.id) > tuple_(*place))
+    return statement.order_by(by, Lead.id).limit(limit)
 
 
 def list_done(

@@ -124,6 +124,7 @@ ACCESS: Mapping[str, Access] = {
     "POST /staff/people/{person_id}": _D,
     "POST /staff/people/{person_id}/token": _D,
     "POST /staff/people/{person_id}/codes/end": _D,
+    "POST /staff/people/{person_id}/sign-ins/end": _D,
     "POST /staff/people/{person_id}/disable": _D,
     "GET /staff/webhooks": _D,
     "POST /staff/webhooks/dead/resend": _D,

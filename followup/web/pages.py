@@ -12,6 +12,7 @@ from followup.bootstrap import Service
 from followup.domain.audit import Door
 from followup.domain.cadence import Audience
 from followup.domain.lead import LeadStatus, Outcome
+from followup.domain.spoken import time_in_words
 from followup.errors import AlreadyContacted, Conflict, Fault, Invalid, NotFound
 from followup.services import receiving, working
 from followup.store import deliveries, leads, people
@@ -103,33 +104,35 @@ def _read_act(service: Service, session: Session, token: str) -> tuple[Delivery,
     """The delivery whose link this is, and its lead, or what that is a part of. Raises NotFound."""
     delivery_id = service.links.read_act(token, service.now())
     delivery = deliveries.find_delivery(session, delivery_id)
-    if delivery is None or _is_disabled(session, delivery):
+    if delivery is None or _has_left(service, session, delivery):
         raise NotFound("this link is not valid")
     return delivery, leads.find_whole(session, leads.get_lead(session, delivery.lead_id))
 
 
-def _is_disabled(session: Session, delivery: Delivery) -> bool:
-    """Whether the recipient no longer works here: their links end with their token."""
+def _has_left(service: Service, session: Session, delivery: Delivery) -> bool:
+    """Whether the recipient no longer works here: their links end with their token, also those that
+    went to an address of before. Whom clinic.toml names is here, whoever else had the name."""
     person = people.find_by_name(session, delivery.recipient_name or "")
     if person is None or person.disabled_at is None:
         return False
-    return delivery.recipient in (person.email, person.phone)
+    named = (one for one in service.clinic.escalation if one.name == person.name)
+    return delivery.recipient not in {one.address(delivery.channel) for one in named}
 
 
 def _act_page(
     service: Service, token: str, lead: Lead, state: str, status: int = 200
 ) -> HTMLResponse:
-    site = service.clinic.site(lead.site)
-    at = lead.contacted_at.astimezone(site.zone) if lead.contacted_at else None
+    zone, language = service.clinic.site(lead.site).zone, service.clinic.default_language
+    at = lead.contacted_at
     return render_page(
         service,
         "act.html",
-        language=service.clinic.default_language,
+        language=language,
         status=status,
         reference=lead.reference,
         state=state,
         contacted_by=lead.contacted_by or "",
-        contacted_at=at.strftime("%A, %B %d, %I:%M %p") if at else "",
+        contacted_at=time_in_words(at, service.now(), zone, language) if at else "",
         token_path=f"/act/{token}",
     )
 

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from followup.domain.lead import Role
-from followup.domain.submission import DEEPEST, ContactForm, Kind, ScreeningForm, read_submission
+from followup.domain.submission import (
+    DEEPEST,
+    YES_OR_NO,
+    Answers,
+    ContactForm,
+    Form,
+    Kind,
+    ScreeningForm,
+    read_submission,
+)
 from followup.errors import Fault, Invalid
 
 ALICE = {"name": "Alice Ng", "email": "alice@example.com"}
@@ -343,3 +352,16 @@ def test_any_payload_is_read_or_its_faults_are_named(kind: Kind, payload: dict[s
 def _is_ours(field: str, payload: Mapping[str, Any]) -> bool:
     given = {name.encode(errors="backslashreplace").decode() for name in payload}
     return field in given or field.partition(".")[0] in {*given, "name", "email", "phone"}
+
+
+def test_what_is_answered_by_yes_or_no_is_named() -> None:
+    def is_yes(part: type[Form] | type[Answers], name: str) -> bool:
+        try:
+            read = part.model_validate(ALICE | {name: "yes"})
+        except ValueError:
+            return False
+        return getattr(read, name) is True
+
+    found = {name for name in Form.model_fields if is_yes(Form, name)}
+    found |= {f"answers.{name}" for name in Answers.model_fields if is_yes(Answers, name)}
+    assert found == YES_OR_NO

@@ -35,13 +35,18 @@ def sign_in(api: Caller, token: str) -> None:
 
 def status_of(api: Caller, name: str, token: str = "") -> int:
     """What the route answers to nothing in particular; of a page's form, with its mark."""
-    method, _, path = name.partition(" ")
-    path = re.sub(r"\{\w+\}", str(uuid.uuid4()), path)
+    method, path = read(name)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     is_page = path.startswith("/staff")
     body = {"data": {"csrf": csrf_of(api)}} if is_page else {"json": {}}
     answer = api.http.request(method, path, headers=headers, **(body if method == "POST" else {}))  # type: ignore[arg-type]
     return int(answer.status_code)
+
+
+def read(name: str) -> tuple[str, str]:
+    """Its method, and a path of it to nothing in particular."""
+    method, _, path = name.partition(" ")
+    return method, re.sub(r"\{\w+\}", str(uuid.uuid4()), path)
 
 
 def csrf_of(api: Caller) -> str:
@@ -75,6 +80,17 @@ def test_each_role_may_do_what_the_table_says(
     refused |= {name for name in page_routes() if status_of(api, name) == 403}
 
     assert refused == {name for name in GUARDED if ACCESS[name] > Access[role.value]}
+
+
+def test_no_form_is_taken_without_the_mark_of_its_sign_in(
+    api: Caller, tokens: dict[StaffRole, str]
+) -> None:
+    sign_in(api, tokens[StaffRole.admin])
+    forms = [path for method, path in map(read, [*page_routes(), *APART]) if method == "POST"]
+
+    assert len(forms) > 20
+    assert {api.http.post(path).status_code for path in forms} == {403}
+    assert csrf_of(api)
 
 
 @pytest.fixture

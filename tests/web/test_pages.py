@@ -72,7 +72,7 @@ def test_the_button_marks_the_lead_as_the_recipient(
 
     assert page.status_code == 200
     assert "Front desk" in page.text
-    assert "Monday, November 23, 09:05 AM" in page.text
+    assert "today 9:05 AM" in page.text
     assert (marked["contacted_by"], marked["outcome"]) == ("Front desk", "booked")
     api.clock.pass_by(timedelta(days=2))
     assert api.send_due() == []
@@ -148,6 +148,38 @@ def test_the_link_of_somebody_who_left_ends_with_their_token(
 
     assert api.http.post(link, headers=URLENCODED).status_code == 404
     assert status(api, dana, lead) == "open"
+
+
+def test_a_link_to_an_earlier_address_of_somebody_who_left_ends_too(
+    api: Caller, dana: dict[str, str]
+) -> None:
+    with transaction(api.service.engine) as session:
+        staffing.add_person(
+            session,
+            KEYRING,
+            name="Eve",
+            role=staffing.StaffRole.staff,
+            now=NOW,
+            email="eve@example.com",
+        )
+    api.lead(dana)
+    api.send_due()
+    link = act_link(api, "eve@example.com")
+    with transaction(api.service.engine) as session:
+        staffing.change_person(session, "Eve", NOW, email="eve.new@example.com")
+        staffing.disable(session, "Eve", NOW)
+
+    assert api.http.get(link).status_code == 404
+
+
+def test_a_link_says_in_the_clinics_language_and_time_when_somebody_marked(
+    api: Caller, lead: dict[str, Any], dana: dict[str, str]
+) -> None:
+    api.act(dana, lead, "contacted")
+    spanish = api.service.clinic.model_copy(update={"default_language": "es"})
+    object.__setattr__(api.service, "clinic", spanish)
+
+    assert "hoy 9:05 AM" in api.http.get(act_link(api)).text
 
 
 def forged(api: Caller) -> dict[str, str]:

@@ -4,11 +4,13 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from httpx2 import Response
 
+from followup.clinic_limits import Limits
 from followup.domain.lead import LeadStatus
 from followup.services import working
 from followup.store import entries
@@ -179,7 +181,9 @@ def test_filters_are_addresses(
     assert [name for name in ("Alice", "Bob") if f">{name}<" in page] == shown
 
 
-@pytest.mark.parametrize("query", ["?kind=other", "?color=red", "?after=1", "?done=no"])
+@pytest.mark.parametrize(
+    "query", ["?kind=other", "?color=red", "?after=1", "?done=no", "?site=mars", "?site=%00"]
+)
 def test_a_filter_that_is_spelled_wrong_shows_nobody(dana: Browser, query: str) -> None:
     assert dana.get(f"/staff{query}").status_code == 404
 
@@ -198,6 +202,75 @@ def test_pages_follow_one_another_without_a_gap(
     assert shown == [lead["reference"] for lead in leads]
 
 
+def test_a_page_that_begins_after_somebody_who_was_reached_meanwhile_leaves_nobody_out(
+    api: Caller, dana: Browser, bearer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("followup.services.overseeing.PAGE", 1)
+    danger = {"message": "I want to end it all"}
+    waits = add(api, bearer, "Alice", 1)
+    reached, urgent = add(api, bearer, "Bob", 2, **danger), add(api, bearer, "Carol", 3, **danger)
+    assert dana.references() == [reached["reference"]]
+
+    dana.act(reached, "contacted")
+
+    assert dana.references(f"/staff?after={reached['id']}") == [urgent["reference"]]
+    assert dana.references(f"/staff?after={urgent['id']}") == [waits["reference"]]
+
+
+def hold(api: Caller, bearer: dict[str, str], number: int, **fields: Any) -> Any:
+    """A lead of somebody whose name looks like a bot's."""
+    given = {"name": "Buy at www.example.com", "email": f"{number}@example.com"}
+    submission_id = api.submit(**given, phone=f"(415) 555-01{number:02}", **fields)
+    api.consume(Limits())
+    found = api.http.get(f"/admin/leads?submission={submission_id}", headers=bearer).json()
+    (lead,) = found["items"]
+    assert lead["status"] == "held"
+    return lead
+
+
+def test_what_is_held_is_counted_on_the_board_and_let_in_or_not_from_there(
+    api: Caller, dana: Browser, bearer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("followup.services.overseeing.PAGE", 1)
+    person, bot = hold(api, bearer, 1), hold(api, bearer, 2)
+
+    assert dana.references() == []
+    assert "2 are held for review." in dana.get("/staff").text
+    page = dana.get("/staff?held=yes").text
+    assert "There is a web address in the name." in page
+    assert dana.references("/staff?held=yes") == [person["reference"]]
+    assert dana.references(f"/staff?held=yes&after={person['id']}") == [bot["reference"]]
+    for lead, verb in ((person, "release"), (bot, "reject")):
+        assert f'action="/staff/leads/{person["id"]}/{verb}"' in page
+        dana.act(lead, verb)
+
+    assert dana.references() == [person["reference"]]
+    assert dana.references("/staff?held=yes") == []
+    assert "held for review" not in dana.get("/staff").text
+
+
+def test_who_may_be_in_danger_is_on_the_board_though_held(
+    api: Caller, dana: Browser, bearer: dict[str, str]
+) -> None:
+    add(api, bearer, "Alice", 1)
+    lead = hold(api, bearer, 2, message="I want to end it all")
+
+    assert dana.references()[0] == lead["reference"]
+    page = dana.get("/staff").text
+    assert "May be in danger: call now" in page
+    assert "The lead is held for review. There is a web address in the name." in page
+    assert dana.act(lead, "contacted").status_code == 303
+
+
+def test_one_view_takes_the_place_of_another_and_keeps_the_other_filters(dana: Browser) -> None:
+    page = unescape(dana.get("/staff?kind=contact&overdue=yes").text)
+
+    paths = set(re.findall(r'<a href="(/staff\?[^"]*)"', page))
+    assert {"/staff?kind=contact&done=yes", "/staff?kind=contact&held=yes"} <= paths
+    assert {"/staff?kind=contact", "/staff?overdue=yes"} <= paths
+    assert not any("overdue" in path and "done" in path for path in paths)
+
+
 def test_search_finds_by_what_staff_know_and_leaves_no_name_in_an_address(
     api: Caller, dana: Browser, bearer: dict[str, str]
 ) -> None:
@@ -209,6 +282,24 @@ def test_search_finds_by_what_staff_know_and_leaves_no_name_in_an_address(
         assert re.findall(r'class="reference">(\w+)<', page) == [alice["reference"]], query
     assert "Nobody was found" in dana.post("/staff/search", q="zzz").text
     assert dana.get("/staff/search?q=alice").status_code in (404, 405)
+
+
+def test_from_a_leads_page_one_comes_back_to_the_same_view(
+    api: Caller, dana: Browser, bearer: dict[str, str]
+) -> None:
+    add(api, bearer, "Alice", 1)
+    view = "/staff?kind=contact&mine=yes"
+    (lead_id,) = re.findall(r'id="lead-([^"]+)"', dana.get("/staff?kind=contact").text)
+    dana.post(f"/staff/leads/{lead_id}/assign", to="me", expected="")
+    found = re.search(r'href="(/staff/leads/[^"]+)">Alice', dana.get(view).text)
+    assert found is not None
+    path = unescape(found[1])
+
+    page = unescape(dana.get(path).text)
+    assert f'<a href="{view}">Back to the leads</a>' in page
+    assert f'name="next" value="{path}"' in page
+    elsewhere = dana.get(f"/staff/leads/{lead_id}?back=https://evil.example/staff").text
+    assert "evil" not in elsewhere
 
 
 def test_what_was_seen_is_in_the_trail(api: Caller, dana: Browser, bearer: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from httpx2 import Response
 
 from followup.services import signing_in, staffing
-from followup.store import entries, sign_ins
+from followup.store import entries, people, sign_ins
 from followup.store.db import reading, transaction
 from tests.web.caller import NOW, Caller
 
@@ -214,6 +214,53 @@ def test_a_code_is_asked_for_once_it_is_set_up_and_opens_once(api: Caller, token
     ]
 
 
+@pytest.fixture
+def secret(api: Caller, token: str) -> str:
+    """Of the app that Dana's codes come from."""
+    welcome(api, token)
+    secret = signing_in.new_totp_secret()
+    assert begin_codes(api, secret) == 303
+    return secret
+
+
+def begin_codes(api: Caller, secret: str, code: str = "") -> int:
+    code = code or pyotp.TOTP(secret).now()
+    path = "/staff/account/codes"
+    return int(post(api, path, csrf=csrf_of(api), secret=secret, code=code).status_code)
+
+
+def codes_of(api: Caller) -> str | None:
+    with reading(api.service.engine) as session:
+        person = people.find_by_name(session, "Dana")
+    assert person is not None
+    return person.totp_secret
+
+
+def test_a_browser_that_was_left_open_neither_ends_the_codes_nor_changes_their_app(
+    api: Caller, secret: str
+) -> None:
+    csrf, path = csrf_of(api), "/staff/account/codes/end"
+
+    answers = [post(api, path, csrf=csrf), post(api, path, csrf=csrf, password="no")]
+
+    assert [one.status_code for one in answers] == [401, 401]
+    assert "That is not your password." in answers[1].text
+    assert begin_codes(api, signing_in.new_totp_secret()) == 409
+    assert codes_of(api) == secret
+    assert post(api, path, csrf=csrf, password=PASSWORD).status_code == 303
+    assert codes_of(api) is None
+
+
+@pytest.mark.parametrize("secret", ["", "A", "0" * 32, "ñ" * 32])
+def test_a_secret_that_is_none_of_ours_begins_no_codes(
+    api: Caller, token: str, secret: str
+) -> None:
+    welcome(api, token)
+
+    assert begin_codes(api, secret, code="000000") == 422
+    assert codes_of(api) is None
+
+
 def test_a_new_password_signs_out_everywhere_else(api: Caller, token: str) -> None:
     welcome(api, token)
     elsewhere = api.http.cookies["__Host-followup"]
@@ -235,11 +282,16 @@ def test_the_trail_knows_who_came_and_who_was_refused(api: Caller, token: str) -
     welcome(api, token)
     post(api, "/staff/sign-in", name="Dana", password="wrong")
     post(api, "/staff/sign-in", name="Mallory", password="wrong")
+    post(api, "/staff/welcome", token="wrong", password=PASSWORD)
+    csrf = csrf_of(api)
+    post(api, "/staff/account/password", csrf=csrf, old="wrong", password=PASSWORD)
 
     with reading(api.service.engine) as session:
-        told = [(one.verb, one.by) for one in entries.list_entries(session)][:3]
+        told = [(one.verb, one.by) for one in entries.list_entries(session)][:5]
 
     assert told == [
+        ("password refused", "Dana"),
+        ("sign-in refused", "somebody unknown"),
         ("sign-in refused", "somebody unknown"),
         ("sign-in refused", "Dana"),
         ("password chosen", "Dana"),

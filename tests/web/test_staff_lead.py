@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from followup.clinic_limits import Limits
+from followup.domain.answer import Answer
 from followup.domain.audit import Door
 from followup.domain.cadence import Lane
 from followup.domain.consent import Act, MatchedBy
 from followup.domain.delivery import Reason, Status
-from followup.domain.lead import Closing, Outcome
+from followup.domain.lead import Closing, LeadStatus, Outcome
 from followup.domain.suspicion import Suspicion
 from followup.services import receiving, working
 from followup.services.receiving import Text
@@ -70,6 +71,20 @@ def test_what_they_wrote_stands_there_with_fields_that_nobody_knows_and_scores(
     assert "answers.hours_of_sleep 4" in said
     assert "PHQ-9 18 of 27, moderately severe, screen positive (screening, not a diagnosis)" in said
     assert "GAD-7 no score, without answer 2 (screening, not a diagnosis)" in said
+
+
+def test_a_yes_or_no_that_was_typed_is_said_in_the_words_of_the_page(
+    api: Caller, dana: Browser, bearer: dict[str, str]
+) -> None:
+    answers = {"struggles": "yes", "tried_medication": "sí", "tried_talk_therapy": "0"}
+    lead = api.lead(bearer, "screening", answers=answers, message="no", consent_sms="on")
+
+    said = page(dana, lead)
+
+    assert "Are you struggling with any of these? Yes" in said
+    assert "Have you tried medication for this? Yes Have you tried talk therapy? No" in said
+    assert "Agreed to texts Yes" in said
+    assert "Message no" in said
 
 
 def test_the_story_is_in_order_of_time_with_every_text_and_reason(
@@ -271,6 +286,14 @@ def test_of_two_the_second_is_told_who_was_first(
         assert "Eve was first" in answer.text
 
 
+#: What decisions are kept with.
+FACTS = {
+    *("lead", "channel", "consent", "zones", "zones_from", "states", "window", "answer"),
+    *("suppressed", "not_textable", "until", "consent_id", "suppression_checked_at", "local_time"),
+    *("wording", "problem", "code", "asked"),
+}
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_every_word_is_there_in_each_language(api: Caller, language: str) -> None:
     module = api.service.pages.get_template(f"staff/text.{language}.html").module
@@ -279,6 +302,9 @@ def test_every_word_is_there_in_each_language(api: Caller, language: str) -> Non
     assert words["statuses"].keys() == set(Status)
     assert words["outcomes"].keys() == set(Outcome)
     assert words["closings"].keys() == set(Closing)
+    assert words["facts"].keys() == FACTS
+    assert words["fact_words"]["lead"].keys() == set(LeadStatus)
+    assert words["fact_words"]["answer"].keys() == set(Answer)
     assert words["consent_acts"].keys() == set(Act)
     assert words["matched_by"].keys() == set(MatchedBy)
     if language != "en":  # whose sentences are the domain's own
@@ -291,6 +317,11 @@ def test_the_page_is_whole_in_spanish_too(
 ) -> None:
     lead = api.lead(bearer, "screening", answers={"phq9": [1] * 9}, message=None)
     api.send_due(*Lane)
+    receiving.receive_reply(
+        api.service.engine, api.service.planner, Text("SM1", ALICE_PHONE, "STOP"), api.clock.now()
+    )
+    api.send_due(*Lane)
+    facts = {fact for one in api.whole(bearer, lead["id"])["decisions"] for fact in one["facts"]}
     dana.act(lead, "attempts", note="buzón")
     spanish = api.service.clinic.model_copy(update={"default_language": "es"})
     object.__setattr__(api.service, "clinic", spanish)
@@ -299,8 +330,22 @@ def test_the_page_is_whole_in_spanish_too(
 
     assert "Dana intentó comunicarse con la persona." in said
     assert "PHQ-9 9 de 27, leve, tamizaje negativo (tamizaje, no un diagnóstico)" in said
-    for english in ("What happened", "taken by", "Reminder to", "Reminder, ", "Snooze"):
+    assert "Se sabe por: el prefijo del número y la sede" in said
+    assert "Respuesta: Confirmación de la baja" in said
+    assert {"zones_from", "answer", "suppression_checked_at"} <= facts <= FACTS
+    assert not any(f"{fact}:" in said for fact in facts)
+    for english in ("What happened", "taken by", "Reminder to", "Reminder, ", "Snooze", "By: api"):
         assert english not in said
+
+
+def test_what_is_not_possible_is_said_in_spanish_too(api: Caller, dana: Browser) -> None:
+    spanish = api.service.clinic.model_copy(update={"default_language": "es"})
+    object.__setattr__(api.service, "clinic", spanish)
+
+    answer = dana.get(f"/staff/leads/{uuid.uuid4()}")
+
+    assert answer.status_code == 404
+    assert "<h1>No se encontró</h1>" in answer.text
 
 
 def test_a_noted_duplicate_is_merged_shown_and_taken_apart(

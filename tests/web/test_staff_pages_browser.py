@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+)
 
 from followup.clinic_webhooks import Webhook
 from followup.domain.announcement import Event
@@ -139,6 +147,59 @@ def test_who_takes_a_lead_has_it_on_every_board_and_one_of_two_who_mark_hears_wh
     expect(ben.locator("main")).to_contain_text("Ann")
     with reading(site.service.engine) as session:
         assert leads.get_lead(session, lead.id).contacted_by == "Ann"
+
+
+def look_away(page: Page, hidden: bool) -> None:
+    """To another tab, and back."""
+    page.evaluate(
+        "hidden => {"
+        " Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
+
+
+def is_stream(request: Request) -> bool:
+    return urlsplit(request.url).path == "/staff/events"
+
+
+def test_a_page_that_nobody_looks_at_holds_no_connection_and_is_new_when_it_is_seen(
+    site: Site, enter: Enter
+) -> None:
+    ann = enter("Ann")
+    expect(ann.get_by_text("Nobody waits here.")).to_be_visible()
+
+    with ann.expect_event("requestfailed", is_stream):
+        look_away(ann, hidden=True)
+    lead = add_lead(site)
+    look_away(ann, hidden=False)
+
+    expect(row_of(ann, lead)).to_be_visible(timeout=LIVE)
+
+
+#: A stream that never comes about, and fails as often as a test says so.
+FAILING_STREAM = """
+window.EventSource = class extends EventTarget {
+  static CLOSED = 2;
+  readyState = 0;
+  constructor() { super(); window.stream = this; }
+  close() {}
+};
+"""
+
+
+def test_a_stream_that_fails_again_and_again_puts_no_look_off(site: Site, enter: Enter) -> None:
+    ann = enter("Ann")
+    ann.clock.install()
+    ann.add_init_script(FAILING_STREAM)
+    ann.goto("/staff")
+    lead = add_lead(site)
+
+    for _ in range(2):
+        ann.clock.fast_forward(3_000)
+        ann.evaluate("stream.dispatchEvent(new Event('error'))")
+
+    expect(row_of(ann, lead)).to_be_visible(timeout=LIVE)
 
 
 def test_the_keyboard_alone_marks_a_lead(site: Site, enter: Enter) -> None:

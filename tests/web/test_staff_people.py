@@ -71,6 +71,7 @@ def test_who_is_added_gets_a_token_that_is_shown_once(api: Caller, adam: Browser
     [
         ({"name": "", "role": "staff"}, 422, 'id="name-error"'),
         ({"name": "Adam", "role": "staff"}, 409, "Somebody has this name already"),
+        ({"name": "aDAM", "role": "staff"}, 409, "Somebody has this name already"),
         ({"name": "B", "role": "staff", "email": "no"}, 422, 'id="email-error"'),
         ({"name": "B", "role": "staff", "phone": "12"}, 422, 'id="phone-error"'),
         ({"name": "B", "role": "owner"}, 422, "role"),
@@ -120,6 +121,20 @@ def test_an_invitation_ends_the_old_token_and_codes_are_reset(api: Caller, adam:
     adam.post(f"{path}/codes/end")
     assert person(api, "Dana").totp_secret is None
     assert {"token renewed", "codes reset"} <= set(verbs(api))
+
+
+def test_an_admin_signs_somebody_out_of_a_browser_that_was_lost(api: Caller, adam: Browser) -> None:
+    dana = Browser(api, "Dana")
+    path = page_of(api, "Dana")
+    assert dana.get("/staff").status_code == 200
+    assert "Sign out everywhere" in adam.get(path).text
+
+    adam.post(f"{path}/sign-ins/end")
+
+    assert dana.get("/staff").status_code == 303
+    assert adam.get("/staff").status_code == 200
+    assert "Sign out everywhere" not in adam.get(path).text
+    assert "staff signed out" in verbs(api)
 
 
 def test_who_is_disabled_is_out_at_once(api: Caller, adam: Browser) -> None:

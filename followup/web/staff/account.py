@@ -59,13 +59,19 @@ def begin_codes(service: TheService, actor: Actor, fields: TheForm) -> Response:
             service.engine, actor.person, secret, text_of(fields, "code", 20), service.now()
         )
     except Invalid as error:
-        return _page(service, actor, status=422, secret=secret, faults=faults_of(error))
+        # Of a secret that is none, a new one is shown.
+        again = None if "secret" in faults_of(error) else secret
+        return _page(service, actor, status=422, secret=again, faults={"code": ""})
     return _done("codes")
 
 
 @router.post("/codes/end")
-def end_codes(service: TheService, actor: Actor) -> Response:
-    signing_in.end_codes(service.engine, actor.person, service.now())
+def end_codes(service: TheService, actor: Actor, fields: TheForm) -> Response:
+    password = str(fields.get("password", ""))
+    try:
+        signing_in.end_codes(service.engine, actor.person, password, service.now())
+    except Denied:
+        return _page(service, actor, status=401, faults={"ending": ""})
     return _done("codes_ended")
 
 

@@ -15,6 +15,7 @@ from followup.clinic import readable_phone
 from followup.domain.audit import Door
 from followup.domain.spoken import duration_in_words, time_in_words
 from followup.domain.submission import Kind
+from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services import auditing, overseeing, searching
 from followup.services.overseeing import Row
 from followup.services.signing_in import SignedIn
@@ -23,8 +24,17 @@ from followup.store.db import reading
 from followup.store.leads import Wanted
 from followup.store.models import Lead
 from followup.web.deps import TheForm, TheService
+from followup.web.problems import Problem
 from followup.web.staff.acts import SNOOZES
-from followup.web.staff.shell import Actor, PageRoute, Reader, staff_page, text_of
+from followup.web.staff.shell import (
+    HOME,
+    Actor,
+    PageRoute,
+    Reader,
+    lead_path,
+    staff_page,
+    text_of,
+)
 
 router = APIRouter(
     prefix="/staff",
@@ -32,6 +42,10 @@ router = APIRouter(
     default_response_class=HTMLResponse,
     include_in_schema=False,
 )
+
+
+#: Of these filters, one takes the place of another.
+_VIEWS = ("overdue", "done", "held")
 
 
 class Filters(BaseModel):
@@ -44,6 +58,7 @@ class Filters(BaseModel):
     mine: Literal["yes"] | None = None
     overdue: Literal["yes"] | None = None
     done: Literal["yes"] | None = None
+    held: Literal["yes"] | None = None
     after: uuid.UUID | None = None
     #: The lead that was just marked here, which may be taken back.
     marked: uuid.UUID | None = None
@@ -53,7 +68,9 @@ class Filters(BaseModel):
 def show_board(
     service: TheService, reader: Reader, filters: Annotated[Filters, Query()]
 ) -> Response:
-    now = service.now()
+    if filters.site not in (None, *(site.id for site in service.clinic.sites)):
+        raise Problem(404, "there is no such site")
+    now, here_again = service.now(), _address(filters, marked=None)
     wanted = Wanted(
         site=filters.site,
         kind=filters.kind,
@@ -66,12 +83,14 @@ def show_board(
             wanted,
             overdue=filters.overdue is not None,
             done=filters.done is not None,
+            held=filters.held is not None,
             after=filters.after,
         )
         waiting, overdue = leads.count_waiting(session, now)
         problems = submissions.count_problems(session)
+        held, _ = leads.count_held(session)
         marked = _just_marked(session, filters, reader)
-        rows = [_shown(service, row) for row in board.rows]
+        rows = [_shown(service, row, here_again) for row in board.rows]
     _note_seen(service, reader, "listed", [row.lead for row in board.rows])
     return staff_page(
         service,
@@ -82,11 +101,14 @@ def show_board(
         waiting=waiting,
         overdue=overdue,
         problems=problems,
+        held=0 if filters.held else held,
         is_most=False,
         marked=marked,
         filters=_filter_links(service, filters),
-        next_page=_address(filters, after=board.next_after) if board.next_after else None,
-        here_again=_address(filters, marked=None),
+        next_page=_address(filters, after=board.next_after, marked=None)
+        if board.next_after
+        else None,
+        here_again=here_again,
         snoozes=list(SNOOZES),
         query=None,
     )
@@ -99,7 +121,7 @@ def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
     now = service.now()
     with reading(service.engine) as session:
         found = searching.search(session, service.planner, query) if query else []
-        rows = [_shown(service, row) for row in overseeing.rows_of(session, found, now)]
+        rows = [_shown(service, row, HOME) for row in overseeing.rows_of(session, found, now)]
     _note_seen(service, actor, "searched", found)
     return staff_page(
         service,
@@ -109,11 +131,12 @@ def search(service: TheService, actor: Actor, fields: TheForm) -> Response:
         waiting=None,
         overdue=None,
         problems=None,
+        held=None,
         is_most=len(found) == searching.MOST,
         marked=None,
         filters=[],
         next_page=None,
-        here_again="/staff",
+        here_again=HOME,
         snoozes=list(SNOOZES),
         query=query,
     )
@@ -137,8 +160,8 @@ def _note_seen(service: Service, signed_in: SignedIn, verb: str, shown: Sequence
     )
 
 
-def _shown(service: Service, row: Row) -> dict[str, Any]:
-    """A row in the words of the page."""
+def _shown(service: Service, row: Row, back: str) -> dict[str, Any]:
+    """A row in the words of the page, which is to be come back to."""
     lead, now = row.lead, service.now()
     clinic, language = service.clinic, service.clinic.default_language
     site = clinic.site(lead.site)
@@ -148,7 +171,9 @@ def _shown(service: Service, row: Row) -> dict[str, Any]:
 
     attempt = row.last_attempt
     return {
+        "suspicion": REASONS_TO_SUSPECT[lead.held_for] if lead.held_for else "",
         "lead": lead,
+        "path": lead_path(lead.id, back),
         "urgency": row.urgency.value,
         "site": site.name,
         "waited": duration_in_words(row.waited, language),
@@ -169,7 +194,7 @@ def _filter_links(service: Service, filters: Filters) -> list[dict[str, Any]]:
         {"name": "kind", "links": _links(filters, "kind", [(kind.value, "") for kind in Kind])},
         *(
             {"name": name, "links": _links(filters, name, [("yes", "")])}
-            for name in ("mine", "overdue", "done")
+            for name in ("mine", *_VIEWS)
         ),
     ]
 
@@ -177,13 +202,17 @@ def _filter_links(service: Service, filters: Filters) -> list[dict[str, Any]]:
 def _links(filters: Filters, name: str, choices: list[tuple[str, str]]) -> list[dict[str, Any]]:
     """Followed once, a link chooses; followed again, it no longer does."""
     chosen = getattr(filters, name)
+    others = dict.fromkeys(_VIEWS if name in _VIEWS else ())
     return [
         {
             "value": value,
             "words": words,
             "is_chosen": chosen == value,
             "path": _address(
-                filters, **{name: None if chosen == value else value}, after=None, marked=None
+                filters,
+                **others | {name: None if chosen == value else value},
+                after=None,
+                marked=None,
             ),
         }
         for value, words in choices

@@ -14,6 +14,7 @@ from followup.domain.audit import Door
 from followup.domain.cadence import Channel
 from followup.domain.lead import Closing, LeadStatus, Outcome
 from followup.domain.spoken import duration_in_words, iso, time_in_words
+from followup.domain.submission import AFFIRMATIVE, NEGATIVE, YES_OR_NO
 from followup.domain.suspicion import SENTENCES as REASONS_TO_SUSPECT
 from followup.services import auditing, overseeing, reporting
 from followup.services.explaining import sentence
@@ -25,7 +26,7 @@ from followup.store.db import reading
 from followup.store.models import Lead
 from followup.web.deps import TheService
 from followup.web.staff.acts import LONGEST_NOTE, SNOOZES
-from followup.web.staff.shell import PageRoute, Reader, staff_page
+from followup.web.staff.shell import PageRoute, Reader, lead_path, safe_next, staff_page
 
 router = APIRouter(
     prefix="/staff/leads",
@@ -36,8 +37,9 @@ router = APIRouter(
 
 
 @router.get("/{lead_id}")
-def show_lead(service: TheService, reader: Reader, lead_id: uuid.UUID) -> Response:
-    now = service.now()
+def show_lead(service: TheService, reader: Reader, lead_id: uuid.UUID, back: str = "") -> Response:
+    """`back` is the view of the board that one came from."""
+    now, back = service.now(), safe_next(back)
     with reading(service.engine) as session:
         lead = leads.get_lead(session, lead_id)
         whole = recount(session, service.planner, lead, now)
@@ -64,6 +66,8 @@ def show_lead(service: TheService, reader: Reader, lead_id: uuid.UUID) -> Respon
         reader,
         scripted=True,
         lead=lead,
+        back=back,
+        here_again=lead_path(lead_id, back),
         whole=whole,
         row=row,
         duplicate=duplicate if part_of is None else None,
@@ -94,9 +98,17 @@ def _ended(whole: Whole) -> Event | None:
 def _shown(submission: Any) -> dict[str, Any]:
     return {
         "row": submission,
-        "fields": list_fields(submission.payload),
+        "fields": [(name, _said(name, value)) for name, value in list_fields(submission.payload)],
         "scores": reporting.show_scores(submission.payload),
     }
+
+
+def _said(name: str, value: Any) -> Any:
+    """A yes or no that was typed, or ticked, as the same as one that a program sent."""
+    if name not in YES_OR_NO or not isinstance(value, str):
+        return value
+    word = value.strip().casefold()
+    return True if word in AFFIRMATIVE else False if word in NEGATIVE else value
 
 
 def _channels(lead: Lead) -> list[str]:

@@ -63,15 +63,14 @@ async def events(request: Request, service: TheService, watcher: Watcher) -> Res
         while not await request.is_disconnected():
             await asyncio.sleep(LOOK_EVERY)
             state = await watch.state(service)
-            if state != seen:
-                seen, spoken_at = state, loop.time()
-                yield "event: changed\ndata:\n\n"
-            elif loop.time() - spoken_at >= BREATHE_EVERY:
-                spoken_at = loop.time()
-                if not await run_in_threadpool(_is_signed_in, service, token):
-                    yield "event: ended\ndata:\n\n"
-                    return
-                yield ": still here\n\n"
+            is_new = state != seen
+            if not is_new and loop.time() - spoken_at < BREATHE_EVERY:
+                continue
+            if not await run_in_threadpool(_is_signed_in, service, token):
+                yield "event: ended\ndata:\n\n"
+                return
+            seen, spoken_at = state, loop.time()
+            yield "event: changed\ndata:\n\n" if is_new else ": still here\n\n"
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)

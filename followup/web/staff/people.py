@@ -117,6 +117,14 @@ def reset_codes(service: TheService, actor: Actor, person_id: uuid.UUID) -> Resp
     return _go(f"{PEOPLE}/{person_id}?done=codes")
 
 
+@router.post("/{person_id}/sign-ins/end")
+def sign_out(service: TheService, actor: Actor, person_id: uuid.UUID) -> Response:
+    person = _person(service, person_id)
+    with transaction(service.engine) as session:
+        staffing.sign_out(session, person.name, service.now(), by=actor.person.name, door=Door.page)
+    return _go(f"{PEOPLE}/{person_id}?done=signed_out")
+
+
 @router.post("/{person_id}/disable")
 def disable(service: TheService, actor: Actor, person_id: uuid.UUID) -> Response:
     """Never oneself: another admin can."""

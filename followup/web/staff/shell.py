@@ -1,8 +1,9 @@
 """What staff's pages share: who is signed in, the frame around a page, and errors as pages."""
 
+import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -61,7 +62,7 @@ def _problem_page(request: Request, problem: Problem) -> Response:
         language=service.clinic.default_language,
         status=problem.status_code,
         headers=problem.headers,
-        title=TITLES.get(problem.status_code, "Error"),
+        code=problem.status_code,
         detail=problem.detail,
         signed_in=None,
     )
@@ -73,6 +74,12 @@ def safe_next(asked: str | None) -> str:
     is_staffs = parts.path == HOME or parts.path.startswith(f"{HOME}/")
     is_ours = not parts.scheme and not parts.netloc and is_staffs
     return asked if asked and is_ours and "\\" not in asked else HOME
+
+
+def lead_path(lead_id: uuid.UUID, back: str) -> str:
+    """A lead's page, from which one goes back to that view of the board."""
+    path = f"{HOME}/leads/{lead_id}"
+    return path if back == HOME else f"{path}?{urlencode({'back': back})}"
 
 
 def cookie_name(service: Service) -> str:

@@ -2,7 +2,8 @@
   "use strict";
   const place = document.querySelector("[data-live]");
   let isLate = false;
-  let asking;
+  let asking, again, events;
+  let every = 0;
   // What somebody is about to use must not move under their hand, nor what they have typed go.
   const isTyped = (field) => field.matches("select")
     ? [...field.options].some((one, nth) => one.selected !== (one.defaultSelected || nth === 0))
@@ -34,18 +35,34 @@
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     if (spot >= 0) document.getElementById(row.id)?.querySelectorAll("a, button, summary")[spot]?.focus();
   };
-  const ask = (on) => {
+  // The same again does not begin the wait anew: a stream that fails every two seconds would
+  // otherwise put the next look off for ever.
+  const ask = (milliseconds) => {
+    if (milliseconds === every) return;
+    every = milliseconds;
     clearInterval(asking);
-    asking = setInterval(renew, on ? 60000 : 5000);
+    if (every) asking = setInterval(renew, every);
   };
-  ask(false);
-  if ("EventSource" in window) {
-    const events = new EventSource("/staff/events");
+  // A page that nobody looks at asks nothing: a browser opens few connections to one host, and
+  // those of other tabs must not keep this one waiting.
+  const watch = () => {
+    events?.close();
+    clearTimeout(again);
+    ask(document.hidden ? 0 : 5000);
+    if (document.hidden) return;
+    if (!("EventSource" in window)) { renew(); return; }
+    events = new EventSource("/staff/events");
     events.addEventListener("changed", renew);
     events.addEventListener("ended", () => location.reload());
-    events.addEventListener("open", () => { ask(true); renew(); });
-    events.addEventListener("error", () => ask(false));
-  }
+    events.addEventListener("open", () => { ask(60000); renew(); });
+    events.addEventListener("error", () => {
+      ask(5000);
+      // It was refused, and the browser does not try again: we may be signed out, or it restarts.
+      if (events.readyState === EventSource.CLOSED) { renew(); again = setTimeout(watch, 30000); }
+    });
+  };
+  watch();
+  document.addEventListener("visibilitychange", watch);
   document.addEventListener("focusout", () => { if (isLate) setTimeout(renew); });
   document.addEventListener("toggle", () => { if (isLate) setTimeout(renew); }, true);
 })();
