@@ -240,6 +240,7 @@ def _places(settings: LocalSettings, clock: FastClock | None) -> Iterator[tuple[
     yield "screening form", f"{api}/forms/screening"
     if settings.simulates:
         yield "phone and inbox", f"{settings.sandbox_url}/"
+    yield "staff's pages", f"{api}/staff"
     yield "API", f"{api}/docs"
     if "PUBLIC_URL" not in settings.made:
         yield "public address", settings.values["PUBLIC_URL"]

@@ -107,6 +107,7 @@ def test_everything_is_started_and_its_places_are_shown_once(
         "SIMULATED: nothing leaves this machine.",
         f"http://127.0.0.1:{ports['FOLLOWUP_PORT']}/forms/contact",
         f"http://127.0.0.1:{ports['FOLLOWUP_PORT']}/forms/screening",
+        f"http://127.0.0.1:{ports['FOLLOWUP_PORT']}/staff",
         f"http://127.0.0.1:{ports['FOLLOWUP_SANDBOX_PORT']}/",
         f"http://127.0.0.1:{ports['FOLLOWUP_PORT']}/docs",
         "t0ken",

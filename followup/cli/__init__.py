@@ -75,7 +75,8 @@ def followup() -> None:
 def main() -> None:
     """Run one command; our own errors are one line on standard error."""
     try:
-        app()
+        # Started as a module, it would call itself "python -m followup".
+        app(prog_name="followup")
     except FollowupError as error:
         print(f"followup: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, Invalid | Misconfigured) else 1)

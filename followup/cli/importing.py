@@ -43,9 +43,10 @@ def import_leads(
 ) -> None:
     """Take leads from a spreadsheet. They are open, on the board; by default nobody is written to.
 
-    Without --yes nothing is taken: it shows how the first rows are understood, what is missing and
-    what is there twice. A row that was imported before is not taken again. Risk words in a row
-    alert staff all the same. Exit status 1: some rows were refused.
+    Without --yes nothing is taken: it shows how the first rows are understood,
+    what is missing and what is there twice. A row that was imported before is not
+    taken again. Risk words in a row alert staff all the same. Exit status 1: some
+    rows were refused.
     """
     if dry_run and yes:
         raise Invalid(Fault("--dry-run", "expected this or --yes, not both"))

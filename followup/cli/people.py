@@ -142,8 +142,7 @@ def export(
     ] = None,
     by: By = None,
 ) -> None:
-    """Write all that is kept of a person as JSON. To standard output only if told to: a terminal
-    has a history, and a person's answers do not belong there."""
+    """Write all that is kept of a person as JSON, into a file: a terminal has a history."""
     service = open_store()
     now = service.now()
     person = _identify(service, reference, email, phone)

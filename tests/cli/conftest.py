@@ -47,7 +47,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["followup", *map(str, arguments)])
+        # As `python -m followup` does, which is what `.venv/bin/followup` runs.
+        monkeypatch.setattr(sys, "argv", ["__main__.py", *map(str, arguments)])
         status = 0
         try:
             main()

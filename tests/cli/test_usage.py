@@ -26,7 +26,7 @@ def test_every_command_has_its_help(run: Run, arguments: tuple[str, ...]) -> Non
     ran = run(*arguments, "--help")
 
     assert ran.status == 0
-    assert f"followup {' '.join(arguments)}".strip() in ran.out
+    assert f"Usage: followup {' '.join(arguments)}".strip() in ran.out
 
 
 @pytest.mark.parametrize(
