@@ -181,6 +181,14 @@ def test_filters_are_addresses(
     assert [name for name in ("Alice", "Bob") if f">{name}<" in page] == shown
 
 
+def test_the_board_of_those_who_are_done_says_so(dana: Browser) -> None:
+    page = dana.get("/staff?done=yes").text
+
+    assert "<h1>Contacted or closed</h1>" in page
+    assert "Nobody here yet." in page
+    assert "0 people" not in page
+
+
 @pytest.mark.parametrize(
     "query", ["?kind=other", "?color=red", "?after=1", "?done=no", "?site=mars", "?site=%00"]
 )

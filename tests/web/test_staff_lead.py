@@ -57,15 +57,25 @@ def test_what_they_wrote_stands_there_with_fields_that_nobody_knows_and_scores(
     answers = {
         "struggles": ["depression"],
         "tried_medication": True,
+        "tried_talk_therapy": "no",
         "phq9": [2] * 9,
         "gad7": [0, None] + [3] * 5,
         "hours_of_sleep": 4,
     }
-    lead = api.lead(bearer, "screening", answers=answers, message=None, favourite_day="Monday")
+    lead = api.lead(
+        bearer,
+        "screening",
+        answers=answers,
+        message=None,
+        location="manhattan-beach",
+        favourite_day="Monday",
+    )
 
     said = page(dana, lead)
 
     assert "Have you tried medication for this? Yes" in said
+    assert "Have you tried talk therapy? No" in said
+    assert "Location Manhattan Beach" in said
     assert "Are you struggling with any of these? Depression" in said
     assert "favourite_day Monday" in said
     assert "answers.hours_of_sleep 4" in said

@@ -140,6 +140,7 @@ def _words(service: Service, lead: Lead, now: datetime) -> dict[str, Any]:
     return {
         **says,
         "site": site.name,
+        "site_names": {one.id: one.name for one in service.clinic.sites},
         "zone": now.astimezone(site.zone).tzname(),
         "now": now,
         "earliest": wall(now),
