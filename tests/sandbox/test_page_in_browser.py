@@ -42,6 +42,16 @@ def test_a_half_typed_answer_survives_what_comes_in_and_then_is_sent(
     assert service.received[0].fields["Body"] == "Mornings"
 
 
+def test_a_number_that_nobody_wrote_to_can_write_first(page: Page, service: Service) -> None:
+    page.get_by_label("From another number").fill(BOB)
+    page.get_by_label("Its text").fill("DONE K7Q4")
+    page.get_by_label("Its text").press("Enter")
+
+    expect(page.locator(".inbound")).to_contain_text("DONE K7Q4")
+    expect(page.get_by_role("heading", name=BOB)).to_be_visible()
+    assert service.received[0].fields["From"] == BOB
+
+
 def test_a_text_changes_its_status_before_the_readers_eyes(
     page: Page, sandbox: Sandbox, client: Client
 ) -> None:
