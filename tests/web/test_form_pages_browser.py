@@ -258,8 +258,9 @@ def test_a_frame_is_as_high_as_what_is_in_it(framing: Page) -> None:
     inner = framing.frames[1]
     assert inner.evaluate(_HIDDEN) == 0
     form = _height(outer)
-    # Turned on its side, and back.
+    # Turned on its side, and back. A frame that is out of sight is not drawn, and tells nothing.
     framing.set_viewport_size({"width": PHONE["height"], "height": PHONE["width"]})
+    outer.evaluate("frame => frame.scrollIntoView()")
     eventually(lambda: _height(outer) < form)
     framing.set_viewport_size(PHONE)
     eventually(lambda: _height(outer) == form)
