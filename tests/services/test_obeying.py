@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from followup.clinic import Recipient, StaffRole
 from followup.clinic_limits import Caps
@@ -13,13 +13,13 @@ from followup.domain.audit import Door
 from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import LeadStatus
-from followup.services import heeding, receiving, reviewing, staffing
+from followup.services import heeding, receiving, reviewing, staffing, uniting
 from followup.services.receiving import Text
 from followup.services.staffing import StaffRole as Role
 from followup.store import consents, ledger
 from followup.store.db import reading, transaction
 from followup.store.models import AuditEntry, Lead, Reply
-from tests.parallel import together
+from tests.parallel import PATIENCE_SECONDS, together
 from tests.schema import KEYRING
 from tests.services.cast import (
     ALICE,
@@ -33,6 +33,8 @@ from tests.services.cast import (
     at,
     clinic,
 )
+from tests.services.holding import holding_the_first_commit
+from tests.store.waiting_for_locks import meanwhile, until_blocked
 
 EVES_PHONE = "+14155550177"
 
@@ -104,6 +106,31 @@ def test_who_comes_second_hears_who_was_first_and_who_repeats_does_not(desk: Des
     own = f"{other.reference} is marked contacted."
     assert answers(desk) == [was_first, own, was_first, own]
     assert desk.lead(lead).contacted_by == "Ann"
+
+
+def test_a_text_that_meets_a_merging_marks_the_one_that_goes_on(
+    desk: Desk, other_engine: Engine
+) -> None:
+    one = waiting(desk)
+    other = waiting(desk, {**ALICE, "name": "Alicia A.", "email": "alicia@example.com"})
+
+    def merge() -> None:
+        with transaction(other_engine) as session:
+            uniting.merge_duplicate(session, desk.planner, other.id, by="Ann", now=desk.now)
+
+    with (
+        holding_the_first_commit(other_engine) as merging,
+        meanwhile(merge) as merged,
+    ):
+        merging.wait_until_reached()
+        with meanwhile(lambda: desk.reply(FRONT_DESK_PHONE, f"DONE {other.reference}")) as texted:
+            until_blocked(desk.engine, texted)
+            merging.let_go()
+            texted.result(PATIENCE_SECONDS)
+            merged.result(PATIENCE_SECONDS)
+
+    assert answers(desk) == [f"{other.reference} is marked contacted."]
+    assert desk.lead(one).contacted_by == "Front desk"
 
 
 def test_the_provider_s_retries_are_one_text_with_one_answer(desk: Desk) -> None:
