@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -125,9 +125,10 @@ class Machine(RuleBasedStateMachine):
         self.lease_ran_out = False
         self._pauses_of: dict[tuple[uuid.UUID, Channel], Pauses] = {}
         #: Claims that the promises have heard of.
-        self._known: set[tuple[uuid.UUID, datetime | None]] = set()
-        #: What the provider said of addresses in the claim that is under way.
-        self.refusals: list[tuple[uuid.UUID, str]] = []
+        self._known: set[uuid.UUID] = set()
+        #: What the provider said of addresses to each worker that is under way, the innermost last,
+        #: and what it has not recorded yet.
+        self._refusals: list[list[tuple[uuid.UUID, str]]] = []
         self.desk.sender = replace(
             self.desk.sender,
             transports=dict.fromkeys(Channel, self.provider),
@@ -144,8 +145,7 @@ class Machine(RuleBasedStateMachine):
         if row is batch[0]:
             self._pauses_of[taken.claim, row.channel], self.pauses = self.pauses, Pauses()
             self.lease_ran_out = False
-            self.refusals.clear()
-            self.promises.claimed(self._claimed_with(ids), self.desk.now)
+            self.promises.claimed(self._claimed_with(taken), self.desk.now)
             try:
                 self._stand_still(self._pauses_of[taken.claim, row.channel].before, batch)
             except WorkerLost:
@@ -161,24 +161,17 @@ class Machine(RuleBasedStateMachine):
                 self._stand_still(pauses.after, batch)
         finally:
             self.promises.dropped(ids)
-        if not self.lease_ran_out:
-            for delivery_id, why in self.refusals:
-                self.promises.heard(delivery_id, why)
 
-    def _claimed_with(self, ids: Sequence[uuid.UUID]) -> list[Delivery]:
-        """These, and those of the other channel that one commit claimed with them and that are not
-        known yet: what happens before the first call happens after that commit."""
+    def _claimed_with(self, taken: flowing.Taken) -> Sequence[Delivery]:
+        """All that its commit claimed, on both channels, and of the second of these nothing: what
+        happens before the first call happens after that commit."""
+        if taken.claim in self._known:
+            return ()
+        self._known.add(taken.claim)
+        # Nobody claims again before what was claimed is recorded.
+        self._hear_refusals()
         with reading(self.engine) as session:
-            rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
-            leases = {row.lease_until for row in rows}
-            others = session.scalars(
-                select(Delivery).where(
-                    Delivery.status == Status.sending, Delivery.lease_until.in_(leases)
-                )
-            ).all()
-        together = {(row.id, row.lease_until): row for row in (*rows, *others)}
-        known, self._known = self._known, self._known | together.keys()
-        return [row for key, row in together.items() if key not in known]
+            return session.scalars(select(Delivery).where(Delivery.claim == taken.claim)).all()
 
     def _stand_still(self, happenings: Sequence[str], batch: Sequence[Any]) -> None:
         endings, self.provider.endings = self.provider.endings, type(self.provider.endings)()
@@ -209,6 +202,8 @@ class Machine(RuleBasedStateMachine):
     def _lose_the_lease(self) -> None:
         self.real += sending.LEASE.total_seconds() + 1
         self.lease_ran_out = True
+        for refusals in self._refusals:
+            refusals.clear()
         self.desk.let_leases_run_out()
         self.desk.rescue()
 
@@ -217,13 +212,21 @@ class Machine(RuleBasedStateMachine):
 
     def _took(self, message: Outgoing, ending: Ending) -> None:
         if why := ending.suppresses:
-            self.refusals.append((message.delivery_id, why))
+            self._refusals[-1].append((message.delivery_id, why))
         if self.provider.kept and self.provider.kept[-1].message is message:
             self.promises.took(message.delivery_id, self.desk.now)
 
     def _send(self, lane: Lane) -> None:
+        self._refusals.append([])
         with suppress(WorkerLost):
             sending.send_due(self.desk.sender, lane, lambda: self.desk.now)
+            self._hear_refusals()
+        self._refusals.pop()
+
+    def _hear_refusals(self) -> None:
+        for delivery_id, why in self._refusals[-1]:
+            self.promises.heard(delivery_id, why)
+        self._refusals[-1].clear()
 
     def _ask(self) -> None:
         self.desk.let_asking_come()
