@@ -37,6 +37,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         # One death, below, finds this one sooner.
         pytest.param(controls.settled_without_asking, "sent twice", marks=pytest.mark.long),
         (controls.contacted_is_not_checked, "broken promises"),
+        (controls.merged_goes_on, "broken promises"),
+        pytest.param(controls.obeyed_each_time, "not answered once", marks=pytest.mark.long),
+        pytest.param(controls.told_at_most_once, "wrongly told", marks=pytest.mark.long),
+        pytest.param(controls.told_for_ever, "wrongly posted", marks=pytest.mark.long),
         # Three things must meet for this one, which takes a minute to come about.
         pytest.param(controls.record_without_fence, "steps back", marks=pytest.mark.long),
     ],
