@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, select
 
 from followup.domain.answer import StaffAnswer
 from followup.domain.cadence import Channel, Lane
@@ -21,7 +21,7 @@ from followup.services import heeding, receiving, sending
 from followup.services.sending import BATCH, Sender
 from followup.store import ledger, replies
 from followup.store.db import make_engine, reading
-from followup.store.models import Lead
+from followup.store.models import Delivery, Lead
 from followup.transports.base import Finding, Lost, Outgoing, Report
 from tests.chaos.day import ROLES, person
 from tests.parallel import PATIENCE_SECONDS, together
@@ -180,14 +180,15 @@ class TwoDoors:
         with _meeting(phone.engine, page.engine, first=first):
             told, _ = together(click, text)
 
-        (answer,) = phone.rows(reply_id=reply_id)
         with reading(phone.engine) as session:
+            answers = select(Delivery.step).where(Delivery.reply_id == reply_id)
+            step = session.scalars(answers).one()
             verbs = [one.verb for one in ledger.list_actions(session, lead.id)]
             reply = replies.find_reply(session, reply_id)
         assert verbs == ["contacted"]
         assert reply is not None
         facts = reply.told or {}
-        answered = FRONT_DESK if answer.step == StaffAnswer.contacted else facts.get("who", "")
+        answered = FRONT_DESK if step == StaffAnswer.contacted else facts.get("who", "")
         return phone.lead(lead).contacted_by or "", told, answered
 
     def _keep(self, body: str) -> uuid.UUID:

@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.race import FRONT_DESK, PEOPLE_AT_ONCE, open_doors, open_race
 
 RACES, RACES_LONG = 60, 1000
-MEETINGS, MEETINGS_LONG = 9, 500
+MEETINGS, MEETINGS_LONG = 9, 300
 
 
 @pytest.mark.timeout(900)
