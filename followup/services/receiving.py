@@ -223,9 +223,11 @@ def _silence(
 def _opt_in(
     session: Session, hashes: Sequence[str], lead: Lead | None, text: Text, now: datetime
 ) -> None:
-    """START lifts what STOP did, and is consent with these words, which are the patient's own and
-    so stand in the evidence, encrypted, and not where the clinic's wording does."""
-    consents.lift(session, Channel.sms, hashes, SuppressionReason.opted_out, now)
+    """START lifts what STOP did, here or at another number of the person's, and is consent with
+    these words, which are the patient's own and so stand in the evidence, encrypted, and not where
+    the clinic's wording does."""
+    for reason in (SuppressionReason.opted_out, SuppressionReason.refused_elsewhere):
+        consents.lift(session, Channel.sms, hashes, reason, now)
     if lead is None:
         return
     consents.add_consent(

@@ -130,14 +130,18 @@ def find_free_references(session: Session, count: int) -> list[str]:
 
 
 def mark(session: Session, lead_id: uuid.UUID, **values: Any) -> bool:
-    """Compare and swap: change the lead if it still waits. False when somebody was first."""
+    """Compare and swap: change the lead if it still waits. False when somebody was first, who may
+    have changed more than what this session has read: it knows the lead as it is now."""
     statement = (
         update(Lead)
         .where(Lead.id == lead_id, Lead.status.in_(WAITING))
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined, no-any-return]
+    if session.execute(statement).rowcount == 1:  # type: ignore[attr-defined]
+        return True
+    session.get(Lead, lead_id, populate_existing=True)
+    return False
 
 
 def list_leads(

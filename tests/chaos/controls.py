@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from followup.domain import eligibility
 from followup.domain.delivery import Reason, Status
 from followup.services import settling
-from followup.store import claims, deliveries
+from followup.store import announcements, claims, deliveries, replies
 from followup.store.models import Delivery
 
 
@@ -33,6 +33,33 @@ def contacted_is_not_checked(patch: pytest.MonkeyPatch) -> None:
     """A mark changes the lead, and nobody looks at it before sending."""
     patch.setattr(eligibility, "_no_longer_owed", lambda _facts: None)
     patch.setattr(deliveries, "cancel_planned", lambda *_: 0)
+
+
+def merged_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """A duplicate is merged, and its own messages go on."""
+    patch.setattr(eligibility, "_no_longer_owed", lambda _facts: None)
+    patch.setattr(deliveries, "cancel_cadence", lambda *_: 0)
+
+
+def obeyed_each_time(patch: pytest.MonkeyPatch) -> None:
+    """The provider brings a text of the staff's again, and it is obeyed and answered again."""
+    patch.setattr(replies, "lock_unheeded", replies.find_reply)
+
+
+def told_at_most_once(patch: pytest.MonkeyPatch) -> None:
+    """Whatever a webhook answered, it is not told again."""
+    patch.setattr(
+        announcements,
+        "note_failed",
+        lambda session, announcement_id, *_, **__: announcements.note_received(
+            session, announcement_id
+        ),
+    )
+
+
+def told_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """A webhook that has heard is told again."""
+    patch.setattr(announcements, "note_received", lambda *_: None)
 
 
 def late_acks_alone(patch: pytest.MonkeyPatch) -> None:

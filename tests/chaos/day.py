@@ -12,18 +12,23 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from sqlalchemy import update
 from sqlalchemy.orm import configure_mappers
 
 from followup.clinic_limits import Limits
+from followup.clinic_webhooks import Webhook
+from followup.domain.announcement import Event
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status
+from followup.domain.lead import Closing
 from followup.domain.submission import Kind
 from followup.errors import Conflict
 from followup.services import (
+    announcing,
     auditing,
     bouncing,
     heeding,
@@ -31,24 +36,42 @@ from followup.services import (
     receiving,
     reviewing,
     settling,
+    uniting,
     watching,
     working,
 )
+from followup.services.announcing import Announcer, Receiver
 from followup.services.sending import BATCH
-from followup.store.db import make_engine, transaction
-from followup.store.models import Lead
+from followup.services.uniting import Merged
+from followup.services.working import Marked
+from followup.store import announcements, ledger
+from followup.store.db import make_engine, reading, real_now, transaction
+from followup.store.models import Announcement, Lead
+from followup.transports import webhook
 from followup.transports.base import Finding, Lost, Outgoing, Report, Transport
 from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.smtp import Server, SmtpTransport
 from followup.transports.twilio import Account, TwilioTransport
+from followup.transports.webhook import Answer
 from tests.chaos.points import ACT, listening
 from tests.schema import KEYRING
-from tests.services.cast import HOUR, LINKS, Desk, clinic, planner, templates
+from tests.services.cast import (
+    FRONT_DESK_PHONE,
+    HOUR,
+    LINKS,
+    MANAGER_PHONE,
+    Desk,
+    clinic,
+    planner,
+    templates,
+)
 from tests.services.recording import Recording
 
 SID, TOKEN = "ACsandbox0000000000000000000000001", "a-token-for-tests"
 NUMBER = "+19495550100"
 SENDER = "Clinic <hello@example.com>"
+#: The webhook that is told everything.
+OFFICE = "office"
 #: As of a process that was killed.
 KILLED = 137
 
@@ -68,12 +91,13 @@ class Place:
     database_url: str
     twilio_url: str
     smtp_url: str
+    webhook_url: str
     now: datetime
 
 
 @dataclass(frozen=True)
 class Mark:
-    """An answer to mark-contacted."""
+    """An answer after which a lead is silent."""
 
     lead_id: uuid.UUID
     in_flight: frozenset[uuid.UUID]
@@ -116,6 +140,7 @@ class Watched:
 def open_desk(place: Place, reached: Reached) -> Iterator[Desk]:
     """A process's own desk, with the transports that speak to the real provider."""
     engine = make_engine(place.database_url, KEYRING)
+    announcements.subscribe(engine, {OFFICE: frozenset(Event)})
     with ExitStack() as closing:
         closing.callback(engine.dispose)
         pool = closing.enter_context(ThreadPoolExecutor(BATCH))
@@ -139,12 +164,14 @@ _AREAS = ("213", "310", "323", "408", "415", "510", "530", "559", "619", "626", 
 #: What will happen to each person of a day.
 ROLES = (
     *("newcomer", "stumbled", "lost", "contacted", "silent", "withdrawn", "reopened"),
-    "held",
+    *("held", "texted", "double", "closed"),
 )
 
 
 def person(day: int, role: str) -> dict[str, Any]:
-    area, number = divmod(day * len(ROLES) + ROLES.index(role), 100)
+    """The double gives the number of another, and is the same person, as staff will say."""
+    index = ROLES.index("texted" if role == "double" else role)
+    area, number = divmod(day * len(ROLES) + index, 100)
     return {
         "name": f"Alice {role.title()} {day}" if role != "held" else f"www.alice{day}.example",
         "email": f"{role}{day}@example.com",
@@ -181,21 +208,57 @@ def release(desk: Desk) -> None:
 def act(desk: Desk, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """As the doors do it: one act of the staff, one transaction."""
     with transaction(desk.engine) as session:
-        session.info[ACT] = f"working.{function.__name__}"
+        module = function.__module__.rpartition(".")[2]
+        session.info[ACT] = f"{module}.{function.__name__}"
         return function(session, *arguments, by="Ann", now=desk.now, **named)
 
 
 def find_lead(desk: Desk, day: int, role: str) -> Lead:
-    phone = person(day, role)["phone"]
-    return next(lead for lead in desk.leads() if lead.phone == phone)
+    email = person(day, role)["email"]
+    return next(lead for lead in desk.leads() if lead.email == email)
 
 
 def mark(desk: Desk, place: Place, lead: Lead) -> Mark:
     """What was answered, and which messages the providers had taken by then."""
     marked = act(desk, working.mark_contacted, lead.id)
+    return _note_answer(place, lead, marked.in_flight)
+
+
+def _note_answer(place: Place, lead: Lead, in_flight: Collection[uuid.UUID]) -> Mark:
     with urllib.request.urlopen(f"{place.twilio_url}/messages") as answer:  # noqa: S310
         taken = {message["id"] for message in json.load(answer)}
-    return Mark(lead.id, frozenset(marked.in_flight), frozenset(taken))
+    return Mark(lead.id, frozenset(in_flight), frozenset(taken))
+
+
+def merge(desk: Desk, place: Place, day: int) -> Mark:
+    return _end(desk, place, find_lead(desk, day, "double"), uniting.merge_duplicate)
+
+
+def close(desk: Desk, place: Place, day: int) -> Mark:
+    lead = find_lead(desk, day, "closed")
+    return _end(desk, place, lead, working.close, why=Closing.wrong_number)
+
+
+def _end(
+    desk: Desk, place: Place, lead: Lead, ending: Callable[..., Marked | Merged], **named: Any
+) -> Mark:
+    """Whoever heard no answer is told that it is done."""
+    try:
+        in_flight = act(desk, ending, desk.planner, lead.id, **named).in_flight
+    except Conflict:
+        in_flight = [row.id for row in desk.rows(lead, status=Status.sending)]
+    return _note_answer(place, lead, in_flight)
+
+
+def text_done(desk: Desk, place: Place, day: int) -> Mark:
+    """A colleague has reached whom the double is a part of, and knows the double's reference."""
+    reference = find_lead(desk, day, "double").reference
+    desk.reply(FRONT_DESK_PHONE, f"DONE {reference}", provider_id=f"SMdone{day}")
+    lead = find_lead(desk, day, "texted")
+    with reading(desk.engine) as session:
+        action = ledger.find_last_action(session, lead.id, "contacted")
+    in_flight = action.facts["in_flight"] if action else ()
+    return _note_answer(place, lead, [uuid.UUID(one) for one in in_flight])
 
 
 def say_stop(desk: Desk, day: int) -> None:
@@ -205,6 +268,7 @@ def say_stop(desk: Desk, day: int) -> None:
 def withdraw(desk: Desk, lead: Lead) -> None:
     """The person asks staff, after a voicemail and a promise to call later; and clicks, too."""
     act(desk, working.record_attempt, desk.planner, lead.id)
+    desk.reply(MANAGER_PHONE, f"TRIED {lead.reference}", provider_id=f"SMtried{lead.id.hex}")
     act(desk, working.snooze, lead.id, until=desk.now + HOUR)
     told = {"note": "yes, she said, and then no", "channels": [Channel.sms]}
     act(desk, working.record_opt_in, desk.planner, lead.id, **told)
@@ -223,6 +287,22 @@ def look_around(desk: Desk) -> None:
     settling.reconcile(desk.sender, desk.now)
     watching.watch(desk.engine, desk.planner, desk.now, caps=None)
     auditing.seal(desk.engine, desk.now)
+
+
+def announce(desk: Desk, place: Place, reached: Reached) -> None:
+    """The clinic's other system is told whatever it is owed: its time has come."""
+
+    def post(*given: Any) -> Answer:
+        reached("post before")
+        answer = webhook.post(*given)
+        reached("post after")
+        return answer
+
+    office = Receiver(Webhook(name=OFFICE, url=place.webhook_url), (b"k" * 32,))
+    with transaction(desk.engine) as session:
+        over = real_now(session) - timedelta(seconds=1)
+        session.execute(update(Announcement).values(due_at=over))
+    announcing.announce_due(Announcer(engine=desk.engine, receivers={OFFICE: office}, post=post))
 
 
 def reopen(desk: Desk, lead: Lead) -> None:
@@ -249,6 +329,10 @@ def live(place: Place, day: int, told: Connection, point: str, time: int) -> Non
         stumble(desk, day, "newcomer")
         intake.replay(desk.engine, desk.now)
         desk.consume()
+        # Their reminders are due, and must not go any more.
+        told.send(merge(desk, place, day))
+        told.send(text_done(desk, place, day))
+        told.send(close(desk, place, day))
         desk.send()
         release(desk)
         desk.rescue()
@@ -261,3 +345,4 @@ def live(place: Place, day: int, told: Connection, point: str, time: int) -> Non
         reopen(desk, find_lead(desk, day, "reopened"))
         told.send(mark(desk, place, find_lead(desk, day, "contacted")))
         desk.send()
+        announce(desk, place, reached)

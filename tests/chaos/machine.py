@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,13 +22,23 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, or_, select, update
 
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import Status
-from followup.domain.lead import LeadStatus
+from followup.domain.lead import Closing, LeadStatus
 from followup.errors import Conflict
-from followup.services import bouncing, flowing, receiving, sending, settling, watching, working
+from followup.services import (
+    bouncing,
+    flowing,
+    heeding,
+    receiving,
+    sending,
+    settling,
+    uniting,
+    watching,
+    working,
+)
 from followup.services.concluding import Claimed
 from followup.store.db import reading, real_now, transaction
 from followup.store.models import Breaker, Delivery, Lead, Submission
@@ -38,19 +48,30 @@ from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.twilio_words import STATUSES
 from tests import schema
 from tests.chaos import oracle
+from tests.chaos.hearers import Hearers, Hearing
 from tests.chaos.oracle import Taken
 from tests.chaos.points import listening
 from tests.chaos.promises import Promises
 from tests.chaos.provider import Ending, Kept, Provider, WorkerLost
-from tests.services.cast import ALICE, BOB, HOUR, MINUTE, Desk, clinic
+from tests.chaos.staff import COLLEAGUES, COMMANDS, ELSEWHERE, Staff
+from tests.services.cast import (
+    ALICE,
+    BOB,
+    FRONT_DESK_PHONE,
+    HOUR,
+    MINUTE,
+    Desk,
+    clinic,
+)
 from tests.services.recording import Recording
 
+CLARA = {"name": "Clara Coe", "email": "clara@example.com", "phone": ALICE["phone"]}
 #: Alice has a new number once, and shares the old one with Clara; Dora gives no number.
 PEOPLE: Sequence[dict[str, str]] = (
     ALICE,
     BOB,
     {**ALICE, "phone": "+12125550103"},
-    {"name": "Clara Coe", "email": "clara@example.com", "phone": ALICE["phone"]},
+    CLARA,
     {"name": "Dora Dee", "email": "dora@example.com"},
 )
 NUMBERS = (ALICE["phone"], BOB["phone"], "+12125550103")
@@ -73,7 +94,10 @@ endings = st.lists(
 #: What happens while a worker stands still; mostly nothing.
 meanwhile: st.SearchStrategy[list[str]] = st.just([]) | st.lists(
     st.sampled_from(
-        ("mark", "stop", "report", "lease runs out", "ask", "ask", "another worker", "tick", "die")
+        (
+            *("mark", "stop", "report", "lease runs out", "ask", "ask", "another worker", "tick"),
+            *("die", "done", "close", "merge"),
+        )
     ),
     max_size=4,
 )
@@ -101,8 +125,7 @@ class Pauses:
 
 def empty(engine: Engine) -> None:
     schema.empty(engine)
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM status_changes"))
+    oracle.forget_changes(engine)
 
 
 class Machine(RuleBasedStateMachine):
@@ -120,14 +143,19 @@ class Machine(RuleBasedStateMachine):
         self.promises = Promises(ZoneInfo("America/Los_Angeles"))
         self.real = 0.0
         self.pauses = Pauses()
+        #: Submissions whose box for texts was ticked, and those of them that are not consumed.
+        self.ticked: set[uuid.UUID] = set()
         self.unconsumed: dict[uuid.UUID, dict[str, str]] = {}
         self.people: dict[uuid.UUID, dict[str, str]] = {}
+        self.staff = Staff(self.desk, self.promises, self._has_ticked)
+        self.hearers = Hearers(self.engine)
         self.lease_ran_out = False
         self._pauses_of: dict[tuple[uuid.UUID, Channel], Pauses] = {}
-        #: Claims that the promises have heard of.
-        self._known: set[tuple[uuid.UUID, datetime | None]] = set()
-        #: What the provider said of addresses in the claim that is under way.
-        self.refusals: list[tuple[uuid.UUID, str]] = []
+        #: What the promises have heard of, of each claim.
+        self._known: dict[uuid.UUID, set[uuid.UUID]] = {}
+        #: What the provider said of addresses to each worker that is under way, the innermost last,
+        #: and what it has not recorded yet.
+        self._refusals: list[list[tuple[uuid.UUID, str]]] = []
         self.desk.sender = replace(
             self.desk.sender,
             transports=dict.fromkeys(Channel, self.provider),
@@ -144,8 +172,7 @@ class Machine(RuleBasedStateMachine):
         if row is batch[0]:
             self._pauses_of[taken.claim, row.channel], self.pauses = self.pauses, Pauses()
             self.lease_ran_out = False
-            self.refusals.clear()
-            self.promises.claimed(self._claimed_with(ids), self.desk.now)
+            self.promises.claimed(self._claimed_with(taken), self.desk.now)
             try:
                 self._stand_still(self._pauses_of[taken.claim, row.channel].before, batch)
             except WorkerLost:
@@ -161,31 +188,34 @@ class Machine(RuleBasedStateMachine):
                 self._stand_still(pauses.after, batch)
         finally:
             self.promises.dropped(ids)
-        if not self.lease_ran_out:
-            for delivery_id, why in self.refusals:
-                self.promises.heard(delivery_id, why)
 
-    def _claimed_with(self, ids: Sequence[uuid.UUID]) -> list[Delivery]:
-        """These, and those of the other channel that one commit claimed with them and that are not
-        known yet: what happens before the first call happens after that commit."""
+    def _claimed_with(self, taken: flowing.Taken) -> list[Delivery]:
+        """These, and those of the other channel that one commit claimed with them, as far as they
+        are not known yet: what happens before the first call happens after that commit."""
+        known = self._known.setdefault(taken.claim, set())
+        if not known:
+            # Nobody claims again before what was claimed is recorded.
+            self._hear_refusals()
+        ids = [one.delivery_id for one in taken.claimed]
+        together = or_(Delivery.claim == taken.claim, Delivery.id.in_(ids))
         with reading(self.engine) as session:
-            rows = session.scalars(select(Delivery).where(Delivery.id.in_(ids))).all()
-            leases = {row.lease_until for row in rows}
-            others = session.scalars(
-                select(Delivery).where(
-                    Delivery.status == Status.sending, Delivery.lease_until.in_(leases)
-                )
-            ).all()
-        together = {(row.id, row.lease_until): row for row in (*rows, *others)}
-        known, self._known = self._known, self._known | together.keys()
-        return [row for key, row in together.items() if key not in known]
+            rows = session.scalars(select(Delivery).where(together)).all()
+        new = [row for row in rows if row.id not in known]
+        known.update(row.id for row in new)
+        return new
 
     def _stand_still(self, happenings: Sequence[str], batch: Sequence[Any]) -> None:
         endings, self.provider.endings = self.provider.endings, type(self.provider.endings)()
         for happening in happenings:
             match happening:
                 case "mark" if batch[0].lead_id is not None:
-                    self._mark(batch[0].lead_id)
+                    self.staff.mark(batch[0].lead_id)
+                case "done" if batch[0].lead_id is not None:
+                    self.staff.text(FRONT_DESK_PHONE, "DONE {}", batch[0].lead_id)
+                case "close" if batch[0].lead_id is not None:
+                    self.staff.close(batch[0].lead_id, Closing.spam)
+                case "merge" if batch[0].lead_id is not None:
+                    self.staff.merge(batch[0].lead_id)
                 case "stop" if batch[0].channel is Channel.sms:
                     self._reply(batch[0].message.to, "STOP")
                 case "report":
@@ -209,6 +239,8 @@ class Machine(RuleBasedStateMachine):
     def _lose_the_lease(self) -> None:
         self.real += sending.LEASE.total_seconds() + 1
         self.lease_ran_out = True
+        for refusals in self._refusals:
+            refusals.clear()
         self.desk.let_leases_run_out()
         self.desk.rescue()
 
@@ -217,13 +249,21 @@ class Machine(RuleBasedStateMachine):
 
     def _took(self, message: Outgoing, ending: Ending) -> None:
         if why := ending.suppresses:
-            self.refusals.append((message.delivery_id, why))
+            self._refusals[-1].append((message.delivery_id, why))
         if self.provider.kept and self.provider.kept[-1].message is message:
             self.promises.took(message.delivery_id, self.desk.now)
 
     def _send(self, lane: Lane) -> None:
+        self._refusals.append([])
         with suppress(WorkerLost):
             sending.send_due(self.desk.sender, lane, lambda: self.desk.now)
+            self._hear_refusals()
+        self._refusals.pop()
+
+    def _hear_refusals(self) -> None:
+        for delivery_id, why in self._refusals[-1]:
+            self.promises.heard(delivery_id, why)
+        self._refusals[-1].clear()
 
     def _ask(self) -> None:
         self.desk.let_asking_come()
@@ -245,18 +285,14 @@ class Machine(RuleBasedStateMachine):
         for one in self.provider.texts():
             self._report(one, word)
 
-    def _mark(self, lead_id: uuid.UUID) -> None:
-        with suppress(Conflict), transaction(self.engine) as session:
-            marked = working.mark_contacted(session, lead_id, by="Ann", now=self.desk.now)
-        if "marked" in locals():
-            self.promises.marked(lead_id, marked.in_flight)
-
     def _reply(self, sender: str, body: str) -> None:
         self.desk.reply(sender, body)
         if body == "STOP":
-            self.promises.refused(Channel.sms, sender, "opted_out")
+            self.staff.refused(Channel.sms, sender, "opted_out")
         if body == "START":
-            self.promises.lifted(Channel.sms, sender, "opted_out")
+            self.staff.started.add(sender)
+            for why in ("opted_out", ELSEWHERE):
+                self.promises.lifted(Channel.sms, sender, why)
             if any(lead.phone == sender for lead in self.desk.leads()):
                 self.promises.agreed(sender)
 
@@ -271,6 +307,7 @@ class Machine(RuleBasedStateMachine):
         submission_id = self.desk.receive(person, consent_sms=ticks)
         self.people[submission_id] = person
         if ticks:
+            self.ticked.add(submission_id)
             self.unconsumed[submission_id] = person
 
     @rule(person=people, ticks=mostly, endings=endings, before=meanwhile, after=meanwhile)
@@ -292,6 +329,10 @@ class Machine(RuleBasedStateMachine):
     def consume(self) -> None:
         self.desk.consume()
         self._note_consents()
+
+    def _has_ticked(self, lead: Lead) -> bool:
+        ticked = self.ticked - self.unconsumed.keys()
+        return any(self.desk.lead_of(one).id == lead.id for one in ticked)
 
     def _note_consents(self) -> None:
         """A ticked box counts from when its submission was consumed."""
@@ -326,8 +367,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.people)
     @rule()
     def look_around(self) -> None:
-        """What is done once in a while: ask for receipts that never came, and see what is wrong."""
+        """What is done once in a while: heed texts that were left over, ask for receipts that never
+        came, and see what is wrong."""
         self.desk.let_asking_come()
+        heeding.heed_left(self.engine, self.desk.planner, self.desk.now)
+        self.staff.hear_answers()
         settling.reconcile(self.desk.sender, self.desk.now)
         watching.watch(self.engine, self.desk.planner, self.desk.now, caps=self.desk.sender.caps)
 
@@ -339,7 +383,7 @@ class Machine(RuleBasedStateMachine):
         event = MailEvent("said", happening, event_id, "", message.delivery_id)
         bouncing.record_mail_event(self.engine, self.desk.planner, event, self.desk.now)
         if happening in (MailHappening.bounced, *UNWELCOME) and self._is_patients(message):
-            self.promises.refused(Channel.email, message.to, happening.value)
+            self.staff.refused(Channel.email, message.to, happening.value)
 
     def _mails(self) -> list[Kept]:
         return [one for one in self.provider.kept if one.is_mail]
@@ -377,7 +421,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=some)
     def mark(self, which: int) -> None:
         if lead := self._lead(which):
-            self._mark(lead.id)
+            self.staff.mark(lead.id)
 
     @precondition(lambda self: self.people)
     @rule(which=some, rests=st.booleans())
@@ -394,9 +438,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.people)
     @rule(which=some)
     def reopen(self, which: int) -> None:
-        if lead := self._lead(which, LeadStatus.contacted):
+        if lead := self._lead(which, LeadStatus.contacted, LeadStatus.closed):
             self.promises.reopened(lead.id)
             self.desk.reopen(lead)
+            self.staff.part(lead.id)
 
     @precondition(lambda self: self.people)
     @rule(which=some)
@@ -408,7 +453,7 @@ class Machine(RuleBasedStateMachine):
                 )
             for channel, address in ((Channel.sms, lead.phone), (Channel.email, lead.email)):
                 if address:
-                    self.promises.refused(channel, address, "asked_staff")
+                    self.staff.refused(channel, address, "asked_staff")
 
     @precondition(lambda self: self.people)
     @rule(which=some)
@@ -416,7 +461,7 @@ class Machine(RuleBasedStateMachine):
         if mails := self._mails():
             message = mails[which % len(mails)].message
             if receiving.unsubscribe(self.engine, message.delivery_id, self.desk.now):
-                self.promises.refused(Channel.email, message.to, "unsubscribed")
+                self.staff.refused(Channel.email, message.to, "unsubscribed")
 
     @precondition(lambda self: self.people)
     @rule(which=some, is_kept=st.booleans())
@@ -430,13 +475,14 @@ class Machine(RuleBasedStateMachine):
                     working.mark_contacted(session, lead.id, by="Ann", now=self.desk.now)
 
     @precondition(lambda self: self.people)
-    @rule(what=st.sampled_from(("consume", "ask", "rescue")), is_kept=st.booleans())
+    @rule(what=st.sampled_from(("consume", "ask", "rescue", "announce")), is_kept=st.booleans())
     def die(self, what: str, is_kept: bool) -> None:
         with suppress(WorkerLost), _dying("after" if is_kept else "before"):
-            work = {
+            work: dict[str, Callable[[], object]] = {
                 "consume": self.desk.consume,
                 "ask": self.desk.settle,
                 "rescue": self.desk.rescue,
+                "announce": self.hearers.announce,
             }
             work[what]()
         self._note_consents()
@@ -446,6 +492,7 @@ class Machine(RuleBasedStateMachine):
         self._none("broken promises", self.promises.broken)
         self._none("sent twice", oracle.sent_twice(self.engine, self._taken()))
         self._none("steps back", oracle.steps_back(self.engine))
+        self._none("wrongly posted", self.hearers.broken)
 
     def _taken(self) -> list[Taken]:
         return [
@@ -465,6 +512,8 @@ class Machine(RuleBasedStateMachine):
     # The end: time passes, nothing breaks any more.
 
     def teardown(self) -> None:
+        # Whoever heard no answer brings it again.
+        self.staff.bring_all_again()
         for passed in (MINUTE, MINUTE, 10 * MINUTE, 3 * HOUR, 25 * HOUR):
             self.desk.now += passed
             self._let_probes_come()
@@ -474,6 +523,7 @@ class Machine(RuleBasedStateMachine):
             self.look_around()
             for lane in Lane:
                 self._send(lane)
+            self.hearers.announce()
         self.every_promise_is_kept()
         self._none("still owed", oracle.still_owed(self.engine, self.desk.now))
         self._none("unexplained", oracle.unexplained(self.engine))
@@ -481,6 +531,10 @@ class Machine(RuleBasedStateMachine):
         self._none("lost", self._lost())
         self._none("forgotten", self._forgotten())
         self._none("wrongly ended", self._wrongly_ended())
+        self._none("owed in silence", oracle.owed_in_silence(self.engine))
+        self._none("not answered once", self.staff.not_answered_once())
+        self._none("still to be told", self.hearers.still_owed())
+        self._none("wrongly told", self.hearers.wrongly_told())
 
     def _lost(self) -> list[uuid.UUID]:
         """Submissions without a lead of that person."""
@@ -510,6 +564,66 @@ class Machine(RuleBasedStateMachine):
         ]
 
 
+class WithOthers(Machine):
+    """And what else is done to leads, by texts and by clicks, and told to other systems. Apart,
+    because with so many rules a fault of sending would take long to come about."""
+
+    @rule(ticks=mostly, also_ticks=mostly)
+    def submit_twice(self, ticks: bool, also_ticks: bool) -> None:
+        """Two at one number, who may be one person."""
+        self.submit(ALICE, ticks)
+        self.submit(CLARA, also_ticks)
+        self.consume()
+
+    @precondition(lambda self: self.people)
+    @rule(which=some, why=st.sampled_from(Closing))
+    def close(self, which: int, why: Closing) -> None:
+        if lead := self._lead(which, LeadStatus.open):
+            self.staff.close(lead.id, why)
+
+    @precondition(lambda self: self.staff.duplicates())
+    @rule(which=some)
+    def merge(self, which: int) -> None:
+        duplicates = self.staff.duplicates()
+        self.staff.merge(duplicates[which % len(duplicates)].id)
+
+    @precondition(lambda self: self.people)
+    @rule(which=some, phone=st.sampled_from(COLLEAGUES), said=st.sampled_from(COMMANDS))
+    def text_as_staff(self, which: int, phone: str, said: str) -> None:
+        if lead := self._lead(which):
+            self.staff.text(phone, said, lead.id)
+
+    @precondition(lambda self: self.people)
+    @rule(ending=st.sampled_from(Hearing))
+    def announce(self, ending: Hearing) -> None:
+        self.hearers.announce(ending)
+
+    @precondition(lambda self: self.people)
+    @rule(
+        which=some,
+        said=st.sampled_from(COMMANDS),
+        where=st.sampled_from(("receive_reply", "heed_reply")),
+        is_kept=st.booleans(),
+    )
+    def die_in_a_text_of_staff(self, which: int, said: str, where: str, is_kept: bool) -> None:
+        """Before or after what it says is kept, or done."""
+        lead = self._lead(which)
+        with suppress(WorkerLost), _dying(f"{where} {'after' if is_kept else 'before'}"):
+            if lead:
+                self.staff.text(FRONT_DESK_PHONE, said, lead.id)
+        self.staff.hear_answers()
+
+    @precondition(lambda self: self.staff.duplicates())
+    @rule(which=some, is_kept=st.booleans())
+    def die_in_a_merging(self, which: int, is_kept: bool) -> None:
+        duplicates = self.staff.duplicates()
+        part = duplicates[which % len(duplicates)]
+        desk, when = self.desk, "after" if is_kept else "before"
+        with suppress(WorkerLost, Conflict), _dying(when), transaction(self.engine) as session:
+            session.info["act"] = "merge"
+            uniting.merge_duplicate(session, desk.planner, part.id, by="Ann", now=desk.now)
+
+
 def run(
     engine: Engine,
     examples: int,
@@ -517,6 +631,7 @@ def run(
     *,
     is_long: bool = False,
     judged: str | None = None,
+    kind: type[Machine] = WithOthers,
 ) -> None:
     """That many examples over a database; raises what the first that fails raises.
 
@@ -524,7 +639,7 @@ def run(
     """
     phases = [Phase.generate, Phase.shrink] if judged is None else [Phase.generate]
     run_state_machine_as_test(
-        type("Machine", (Machine,), {"engine": engine, "judged": judged}),
+        type("Machine", (kind,), {"engine": engine, "judged": judged}),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -540,11 +655,12 @@ def run(
 
 
 @contextmanager
-def _dying(when: str) -> Iterator[None]:
-    """The first commit from now on, or what comes after it, does not happen."""
+def _dying(where: str) -> Iterator[None]:
+    """The first commit from now on of those that are there, or what comes after it, does not
+    happen."""
 
     def die(point: str) -> None:
-        if when in point:
+        if where in point:
             raise WorkerLost
 
     with listening(die):

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -10,34 +10,57 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, select, text
 
+from followup.domain.announcement import Event
 from followup.domain.cadence import Channel, Lane
 from followup.domain.delivery import REACHED_PROVIDER, Status, may_become
+from followup.domain.lead import WAITING, LeadStatus
 from followup.sandbox.outbox import Message
 from followup.store.db import reading
-from followup.store.models import Decision, Delivery, Submission
+from followup.store.models import Decision, Delivery, Lead, Submission
 from followup.store.words import SubmissionStatus
 
-#: A database notes each change of a status by itself: what the services write past the ORM, too.
-_NOTE = "INSERT INTO status_changes VALUES (old.id, old.status, new.status)"
-_WHEN = "AFTER UPDATE OF status ON deliveries FOR EACH ROW WHEN (old.status <> new.status)"
-_TRIGGERS = {
-    "sqlite": (
-        "CREATE TABLE status_changes (delivery_id TEXT, before TEXT, after TEXT)",
-        f"CREATE TRIGGER note_status {_WHEN} BEGIN {_NOTE}; END",
+#: A database notes each change of a status by itself: what the services write past the ORM, too;
+#: and of a lead, that it is new.
+_NOTES = (
+    (
+        *("status_changes", "note_status", "old.id, old.status, new.status"),
+        "UPDATE OF status ON deliveries FOR EACH ROW WHEN (old.status <> new.status)",
     ),
-    "postgresql": (
-        "CREATE TABLE status_changes (delivery_id UUID, before TEXT, after TEXT)",
-        "CREATE FUNCTION note_status() RETURNS trigger LANGUAGE plpgsql AS "
-        f"'BEGIN {_NOTE}; RETURN new; END'",
-        f"CREATE TRIGGER note_status {_WHEN} EXECUTE FUNCTION note_status()",
+    (
+        *("lead_changes", "note_lead", "old.id, old.status, new.status"),
+        "UPDATE OF status ON leads FOR EACH ROW WHEN (old.status <> new.status)",
     ),
-}
+    (
+        *("lead_changes", "note_new_lead", "new.id, NULL, new.status"),
+        "INSERT ON leads FOR EACH ROW",
+    ),
+)
+_TABLES = ("status_changes", "lead_changes")
 
 
 def note_changes(engine: Engine) -> None:
+    is_sqlite = engine.dialect.name == "sqlite"
     with engine.begin() as connection:
-        for statement in _TRIGGERS[engine.dialect.name]:
-            connection.exec_driver_sql(statement)
+        for table in _TABLES:
+            of = "TEXT" if is_sqlite else "UUID"
+            connection.exec_driver_sql(f"CREATE TABLE {table} (id {of}, before TEXT, after TEXT)")
+        for table, name, values, when in _NOTES:
+            note = f"INSERT INTO {table} VALUES ({values})"  # noqa: S608
+            trigger = f"CREATE TRIGGER {name} AFTER {when}"
+            if is_sqlite:
+                connection.exec_driver_sql(f"{trigger} BEGIN {note}; END")
+                continue
+            connection.exec_driver_sql(
+                f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+                f"'BEGIN {note}; RETURN new; END'"
+            )
+            connection.exec_driver_sql(f"{trigger} EXECUTE FUNCTION {name}()")
+
+
+def forget_changes(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in _TABLES:
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608
 
 
 def status_changes(engine: Engine) -> Counter[tuple[Status, Status]]:
@@ -50,6 +73,47 @@ def steps_back(engine: Engine) -> list[str]:
     """Changes of a status that the table of transitions does not know."""
     changes = status_changes(engine)
     return [f"{before} → {after}" for before, after in changes if not may_become(before, after)]
+
+
+def wrongly_told(
+    engine: Engine,
+    webhooks: Mapping[str, Collection[Event]],
+    told: Iterable[tuple[str, Event, uuid.UUID]],
+) -> list[str]:
+    """Where a webhook is told of an event more or less often than it came about; each of `told`
+    names the webhook, the event, and the lead or the delivery."""
+    happened = list(_happened(engine))
+    wanted = Counter(
+        (webhook, event, about)
+        for webhook, events in webhooks.items()
+        for event, about in happened
+        if event in events
+    )
+    found = Counter(told)
+    return [
+        f"{one[0]} is told {found[one]} times of {one[1]}, which came about {wanted[one]} times"
+        for one in found.keys() | wanted.keys()
+        if found[one] != wanted[one]
+    ]
+
+
+def _happened(engine: Engine) -> Iterator[tuple[Event, uuid.UUID]]:
+    """By the notes of the database."""
+    with engine.connect() as connection:
+        of_deliveries = connection.execute(text("SELECT id, after FROM status_changes")).all()
+        of_leads = connection.execute(text("SELECT id, before, after FROM lead_changes")).all()
+    for one, before, after in of_leads:
+        if after == LeadStatus.contacted:
+            yield Event.lead_contacted, uuid.UUID(str(one))
+        # What staff reject was never announced.
+        elif after == LeadStatus.closed and before == LeadStatus.open:
+            yield Event.lead_closed, uuid.UUID(str(one))
+        elif after == LeadStatus.open:
+            is_new = before in (None, LeadStatus.held)
+            yield Event.lead_created if is_new else Event.lead_reopened, uuid.UUID(str(one))
+    for one, after in of_deliveries:
+        if after in (Status.failed, Status.undelivered):
+            yield Event.message_failed, uuid.UUID(str(one))
 
 
 @dataclass(frozen=True)
@@ -124,6 +188,23 @@ def still_owed(engine: Engine, now: datetime) -> list[str]:
             select(Submission.status).where(Submission.status != SubmissionStatus.consumed)
         ).all()
     return rows + [f"a submission: {status}" for status in waiting]
+
+
+def owed_in_silence(engine: Engine) -> list[str]:
+    """What is still planned for leads that wait no longer, but what answers or tells of a text."""
+    with reading(engine) as session:
+        rows = session.execute(
+            select(Lead.status, Delivery.step, Delivery.channel)
+            .join(Delivery, Delivery.lead_id == Lead.id)
+            .where(
+                Lead.status.not_in(WAITING),
+                Delivery.status == Status.planned,
+                Delivery.reply_id.is_(None),
+            )
+        )
+        return [
+            f"{step} by {channel}, of a lead that is {status}" for status, step, channel in rows
+        ]
 
 
 #: A person, not the sender, decides these: many rows at once, told by the lead's actions.

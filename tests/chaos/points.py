@@ -53,10 +53,10 @@ def sites() -> tuple[Site, ...]:
 
 def acts() -> list[str]:
     """What staff do: the door owns the transaction, the service function takes its session."""
-    tree = ast.parse((SERVICES / "working.py").read_text(encoding="utf-8"))
     return [
-        f"working.{node.name}"
-        for node in tree.body
+        f"{module}.{node.name}"
+        for module in ("working", "uniting")
+        for node in ast.parse((SERVICES / f"{module}.py").read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
 

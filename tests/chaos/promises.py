@@ -35,15 +35,26 @@ class Promises:
     broken: list[str] = field(default_factory=list)
     _consented: set[str] = field(default_factory=set)
     _unwelcome: dict[Address, set[str]] = field(default_factory=dict)
-    #: Leads that were marked: what may still begin of each.
+    #: Leads that were marked, closed or merged into others: what may still begin of each.
     _silent: dict[uuid.UUID, set[uuid.UUID]] = field(default_factory=dict)
     #: What a worker holds and has not begun to send.
     _underway: set[uuid.UUID] = field(default_factory=set)
     _first_texts: dict[str, datetime] = field(default_factory=dict)
     _rows: dict[uuid.UUID, Delivery] = field(default_factory=dict)
+    #: Leads of which one part did not agree to texts, and their numbers.
+    _withheld: set[tuple[uuid.UUID, str]] = field(default_factory=set)
 
     def agreed(self, number: str) -> None:
         self._consented.add(number)
+        self._withheld = {one for one in self._withheld if one[1] != number}
+
+    def withheld(self, lead_id: uuid.UUID, number: str) -> None:
+        """The lead was merged with another, and one of the two had not agreed to texts."""
+        self._withheld.add((lead_id, number))
+
+    def parted(self, lead_id: uuid.UUID) -> None:
+        """What the merging alone forbade may be allowed again."""
+        self._withheld = {one for one in self._withheld if one[0] != lead_id}
 
     def refused(self, channel: Channel, address: str, why: str) -> None:
         self._unwelcome.setdefault((channel, address), set()).add(why)
@@ -53,6 +64,13 @@ class Promises:
 
     def marked(self, lead_id: uuid.UUID, in_flight: Collection[uuid.UUID]) -> None:
         self._silent[lead_id] = self._underway & set(in_flight)
+
+    def is_silent(self, lead_id: uuid.UUID) -> bool:
+        return lead_id in self._silent
+
+    def reasons(self, channel: Channel, address: str) -> frozenset[str]:
+        """Why the address must not be written to."""
+        return frozenset(self._unwelcome.get((channel, address), ()))
 
     def reopened(self, lead_id: uuid.UUID) -> None:
         self._silent.pop(lead_id, None)
@@ -76,6 +94,8 @@ class Promises:
         is_text = row.channel is Channel.sms and not _follows_text(row)
         if is_text and row.recipient not in self._consented:
             self._break(row, "was claimed without consent")
+        if is_text and (row.lead_id, row.recipient) in self._withheld:
+            self._break(row, "was claimed although a part of its lead had not agreed")
         hour = now.astimezone(self.zone).hour
         if row.channel is Channel.sms and row.lane is Lane.reminder and hour not in DAYTIME:
             self._break(row, f"was claimed at {hour} o'clock")

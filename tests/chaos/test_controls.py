@@ -47,6 +47,25 @@ def test_the_machine_finds(
     fault(monkeypatch)
 
     with pytest.raises(AssertionError, match=found):
+        machine.run(engine, EXAMPLES, STEPS, judged=found, kind=machine.Machine)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (controls.merged_goes_on, "broken promises"),
+        pytest.param(controls.obeyed_each_time, "not answered once", marks=pytest.mark.long),
+        pytest.param(controls.told_at_most_once, "wrongly told", marks=pytest.mark.long),
+        pytest.param(controls.told_for_ever, "wrongly posted", marks=pytest.mark.long),
+    ],
+)
+def test_the_machine_with_others_finds(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: Fault, found: str
+) -> None:
+    fault(monkeypatch)
+
+    with pytest.raises(AssertionError, match=found):
         machine.run(engine, EXAMPLES, STEPS, judged=found)
 
 

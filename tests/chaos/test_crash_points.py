@@ -8,8 +8,11 @@ import pytest
 from tests.chaos.mortal import open_service
 from tests.chaos.points import acts, sites
 
-#: Every transaction of the services, and every act of the staff.
+#: Every transaction of the services, and every act of the staff. The first text that is heeded in a
+#: day is a colleague's.
 TRANSACTIONS = (
+    "announcing._claim",
+    "announcing._record",
     "bouncing.record_mail_event",
     "heeding.heed_reply",
     "intake.receive",
@@ -28,10 +31,12 @@ TRANSACTIONS = (
     "settling._reconcile_one",
     "auditing._seal_batch",
     "reviewing._each_held",
+    "uniting.merge_duplicate",
     "watching.watch",
     "working.mark_contacted",
     "working.record_attempt",
     "working.snooze",
+    "working.close",
     "working.reopen",
     "working.record_opt_in",
     "working.record_opt_out",
@@ -44,23 +49,25 @@ ELSEWHERE = (
     *("pruning.prune", "pruning.move_to_history", "rotating._rotate_table", "auditing.note"),
     # Who is signed in, or says "mine" of a lead, decides nothing about messages.
     *("signing_in.sign_in", "signing_in.sign_in 2", "signing_in.find_signed_in"),
-    *("signing_in.welcome", "signing_in.welcome 2", "signing_in.sign_out"),
-    *("signing_in.change_password", "signing_in.change_password 2", "signing_in.end_others"),
-    *("signing_in.begin_codes", "signing_in.end_codes", "working.assign"),
+    *("signing_in.welcome", "signing_in.welcome 2", "signing_in.welcome 3", "signing_in.sign_out"),
+    *("signing_in.change_password", "signing_in._confirm", "signing_in._confirm 2"),
+    *("signing_in.end_others", "signing_in.begin_codes", "signing_in.end_codes", "working.assign"),
     # One row, and nothing follows from it; a summary is made once a day by its unique key.
     *("working.add_note", "summarising._make"),
-    # What a webhook is owed is a row with a lease of its own: `tests/services/test_announcing.py`.
-    *("announcing.start", "announcing._claim", "announcing._record", "announcing.resend"),
-    # As a mark does, it ends what is planned in the transaction that closes the lead.
-    "working.close",
+    # A word of the operators', in one row of each; and a part of `working.reopen`.
+    *("announcing.start", "announcing.resend", "uniting.part_again"),
 )
-CALLS = ("call", "question")
+CALLS = ("call", "question", "post")
 PLACES = [f"{name} {{}} commit" for name in TRANSACTIONS] + [f"{name} {{}}" for name in CALLS]
 #: A process dies just before it, and the next one, which takes up the work, just after it.
 PAIRS = [[place.format(when) for when in ("before", "after")] for place in PLACES]
 
 #: Where a message is taken on, goes out or is settled: those in every run, the others with --long.
-HEART = ("intake", "sending", "settling", "receiving.receive", "working.mark", *CALLS)
+HEART = (
+    *("intake", "sending", "settling", "receiving.receive", "working.mark", "call", "question"),
+    # What staff text, and what other systems are told.
+    *("heeding", "announcing._record"),
+)
 #: By turns on one database and the other; with --long each on both, and each point alone, too.
 BRIEFLY = [
     pytest.param(pair, id=pair[0], marks=pytest.mark.briefly_on(("sqlite", "postgresql")[turn % 2]))

@@ -3,8 +3,6 @@ happened; nobody is told anything that they did not know."""
 
 from dataclasses import replace
 from itertools import product
-from threading import Barrier
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -15,8 +13,7 @@ from followup.domain.audit import Door
 from followup.domain.cadence import Audience, Channel
 from followup.domain.delivery import Reason, Status
 from followup.domain.lead import LeadStatus
-from followup.errors import AlreadyContacted
-from followup.services import heeding, receiving, reviewing, staffing, working
+from followup.services import heeding, receiving, reviewing, staffing, uniting
 from followup.services.receiving import Text
 from followup.services.staffing import StaffRole as Role
 from followup.store import consents, ledger
@@ -36,6 +33,8 @@ from tests.services.cast import (
     at,
     clinic,
 )
+from tests.services.holding import holding_the_first_commit
+from tests.store.waiting_for_locks import meanwhile, until_blocked
 
 EVES_PHONE = "+14155550177"
 
@@ -109,46 +108,29 @@ def test_who_comes_second_hears_who_was_first_and_who_repeats_does_not(desk: Des
     assert desk.lead(lead).contacted_by == "Ann"
 
 
-def test_a_text_and_a_colleague_s_click_at_once_have_one_winner_and_the_other_is_told(
-    desk: Desk, other_engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_a_text_that_meets_a_merging_marks_the_one_that_goes_on(
+    desk: Desk, other_engine: Engine
 ) -> None:
-    """From where the text is kept: until then, only the click could win."""
-    is_kept = Barrier(2)
-    heed = heeding.try_to_heed
+    one = waiting(desk)
+    other = waiting(desk, {**ALICE, "name": "Alicia A.", "email": "alicia@example.com"})
 
-    def heed_at_once(*given: Any) -> bool:
-        is_kept.wait(PATIENCE_SECONDS)
-        return heed(*given)
+    def merge() -> None:
+        with transaction(other_engine) as session:
+            uniting.merge_duplicate(session, desk.planner, other.id, by="Ann", now=desk.now)
 
-    monkeypatch.setattr(receiving, "try_to_heed", heed_at_once)
-    for _ in range(6):
-        lead = waiting(desk)
+    with (
+        holding_the_first_commit(other_engine) as merging,
+        meanwhile(merge) as merged,
+    ):
+        merging.wait_until_reached()
+        with meanwhile(lambda: desk.reply(FRONT_DESK_PHONE, f"DONE {other.reference}")) as texted:
+            until_blocked(desk.engine, texted)
+            merging.let_go()
+            texted.result(PATIENCE_SECONDS)
+            merged.result(PATIENCE_SECONDS)
 
-        def click(lead: Lead = lead) -> str:
-            is_kept.wait(PATIENCE_SECONDS)
-            try:
-                with transaction(other_engine) as session:
-                    working.mark_contacted(session, lead.id, by="Ann", now=desk.now, door=Door.page)
-            except AlreadyContacted as error:
-                return error.contacted_by
-            return "won"
-
-        def text(lead: Lead = lead) -> str:
-            desk.reply(FRONT_DESK_PHONE, f"DONE {lead.reference}")
-            return ""
-
-        clicked, _ = together(click, text)
-
-        winner = desk.lead(lead).contacted_by
-        (told,) = answers(desk)
-        if clicked == "won":
-            assert (winner, told[:13]) == ("Ann", "Ann was first")
-        else:
-            assert (winner, clicked) == ("Front desk", "Front desk")
-            assert told == f"{lead.reference} is marked contacted."
-        with reading(desk.engine) as session:
-            verbs = [one.verb for one in ledger.list_actions(session, lead.id)]
-        assert verbs == ["contacted"]
+    assert answers(desk) == [f"{other.reference} is marked contacted."]
+    assert desk.lead(one).contacted_by == "Front desk"
 
 
 def test_the_provider_s_retries_are_one_text_with_one_answer(desk: Desk) -> None:

@@ -154,6 +154,22 @@ def test_a_refusal_at_the_duplicates_address_counts_after_the_merging_too(desk: 
     assert silent(desk, one) == {Channel.email}
 
 
+def test_start_from_the_ones_own_number_is_newer_than_a_stop_from_the_duplicates(
+    desk: Desk,
+) -> None:
+    one, other = two(desk)
+    merge(desk, other)
+    desk.submit({**ALICE, "phone": BOB["phone"]})
+    desk.reply(ALICE["phone"], "STOP")
+    assert silent(desk, one) == {Channel.sms}
+    desk.now += MINUTE
+
+    desk.reply(BOB["phone"], "START")
+
+    assert silent(desk, one) == set()
+    assert silent(desk, other) == {Channel.sms}
+
+
 def test_a_refusal_during_the_merging_is_not_missed(desk: Desk) -> None:
     one, other = two(desk)
     # So that neither waits for the other's messages.
