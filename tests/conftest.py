@@ -39,10 +39,14 @@ MISSING = "real part missing: "
 #: Fixtures of a database; a test has one of them.
 URLS = ("database_url", "empty_database_url", "kept_database_url")
 
-#: Of the services' tests, those about what two do at once, about statements, and the heart of it.
+#: Where a test is run on one database, each by turns.
+BY_TURNS = ("services", "web")
+
+#: Of these, those about what two do at once, about statements, and the heart of it.
 ON_BOTH = (
     *("test_assigning.py", "test_flat.py", "test_working.py", "test_intake.py", "test_sending.py"),
     *("test_obeying.py", "test_surveying.py", "test_meeting.py"),
+    *("test_staff_board.py", "test_staff_lead.py"),
 )
 
 #: Tests that share a whole clinic, which is long in starting: one worker runs a file of them.
@@ -121,11 +125,14 @@ def _is_long(item: pytest.Item) -> bool:
 
 
 def _is_others_turn(item: pytest.Item) -> bool:
-    """A service's rule is tested on one database, each by turns, and on both with --long; what
-    leans on a database's own ways is in `ON_BOTH`, in tests/store, or marked for it."""
-    if not isinstance(item, pytest.Function) or item.path.parent.name != "services":
+    """A rule of a service or a page is tested on one database, each by turns, and on both with
+    --long; what leans on a database's own ways is in `ON_BOTH`, in tests/store, marked for it, or
+    asks for `api_everywhere`."""
+    if not isinstance(item, pytest.Function) or item.path.parent.name not in BY_TURNS:
         return False
-    if item.path.name in ON_BOTH or OWN_DATABASE or not hasattr(item, "callspec"):
+    if item.path.name in ON_BOTH or "api_everywhere" in item.fixturenames:
+        return False
+    if OWN_DATABASE or not hasattr(item, "callspec"):
         return False
     kinds = [item.callspec.params[name] for name in URLS if name in item.callspec.params]
     if len(kinds) != 1:

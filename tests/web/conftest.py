@@ -1,4 +1,4 @@
-"""The API over real databases: SQLite for every rule, PostgreSQL too for what it may do apart."""
+"""The API over real databases: each by turns for every rule, both for what they may do apart."""
 
 import logging
 import sys
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stderr
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from followup.bootstrap import Service, open_service
 from followup.logs import configure_logging
 from followup.store.db import make_engine
 from followup.web.app import create_app
-from tests.databases import Databases
 from tests.schema import KEYRING
 from tests.web.caller import NOW, SETTINGS, Caller, Open, StillClock
 
@@ -59,14 +57,15 @@ def open_api(_read_service: Service, _http: TestClient) -> Iterator[Open]:
 
 
 @pytest.fixture
-def api(open_api: Open, tmp_path: Path, _databases: Callable[[str], Databases]) -> Caller:
-    return open_api(_databases("sqlite").create(tmp_path, with_schema=True))
+def api(open_api: Open, database_url: str) -> Caller:
+    """On one kind of database, each by turns."""
+    return open_api(database_url)
 
 
 @pytest.fixture
-def api_everywhere(open_api: Open, database_url: str) -> Caller:
-    """On each kind of database."""
-    return open_api(database_url)
+def api_everywhere(api: Caller) -> Caller:
+    """The same on each kind of database: asking for it is what `tests/conftest.py` looks at."""
+    return api
 
 
 @pytest.fixture

@@ -106,9 +106,7 @@ def test_who_marks_by_the_link_in_an_alert_is_noted_by_name(api: Caller, dana: H
 def test_what_cannot_be_noted_is_not_shown(api: Caller, dana: Headers) -> None:
     lead = api.lead(dana)
     with api.service.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
-        )
+        connection.exec_driver_sql("ALTER TABLE audit RENAME TO gone")
 
     answer = api.http.get(f"/admin/leads/{lead['id']}", headers=dana)
 

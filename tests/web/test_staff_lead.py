@@ -28,12 +28,6 @@ ALICE_PHONE = "+14155550101"
 
 
 @pytest.fixture
-def api(api_everywhere: Caller) -> Caller:
-    """What these pages ask of a database is nowhere else asked."""
-    return api_everywhere
-
-
-@pytest.fixture
 def dana(api: Caller) -> Browser:
     return Browser(api)
 

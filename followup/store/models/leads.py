@@ -125,6 +125,14 @@ class Lead(Base):
             sqlite_where=text("merged_into IS NOT NULL"),
             postgresql_where=text("merged_into IS NOT NULL"),
         ),
+        # Whose are these? Of what is done, the newest first.
+        Index(
+            "ix_leads_assigned",
+            "assigned_to",
+            "id",
+            sqlite_where=text("assigned_to IS NOT NULL"),
+            postgresql_where=text("assigned_to IS NOT NULL"),
+        ),
         # How many came in of late.
         Index("ix_leads_created", "created_at"),
         # The reviewer's, and each look of the watch: what is held, and since when?
