@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,6 +48,22 @@ from followup.transports.mail_events import MailEvent, MailHappening
 from followup.transports.twilio_words import STATUSES
 from tests import schema
 from tests.chaos import oracle
+from tests.chaos.happenings import (
+    CLARA,
+    ENDS,
+    PEOPLE,
+    SECOND,
+    UNWELCOME,
+    WORDS,
+    Pauses,
+    endings,
+    lanes,
+    meanwhile,
+    mostly,
+    numbers,
+    people,
+    some,
+)
 from tests.chaos.hearers import Hearers, Hearing
 from tests.chaos.oracle import Taken
 from tests.chaos.points import listening
@@ -56,7 +72,6 @@ from tests.chaos.provider import Ending, Kept, Provider, WorkerLost
 from tests.chaos.staff import COLLEAGUES, COMMANDS, ELSEWHERE, Staff
 from tests.services.cast import (
     ALICE,
-    BOB,
     FRONT_DESK_PHONE,
     HOUR,
     MINUTE,
@@ -64,43 +79,6 @@ from tests.services.cast import (
     clinic,
 )
 from tests.services.recording import Recording
-
-CLARA = {"name": "Clara Coe", "email": "clara@example.com", "phone": ALICE["phone"]}
-#: Alice has a new number once, and shares the old one with Clara; Dora gives no number.
-PEOPLE: Sequence[dict[str, str]] = (
-    ALICE,
-    BOB,
-    {**ALICE, "phone": "+12125550103"},
-    CLARA,
-    {"name": "Dora Dee", "email": "dora@example.com"},
-)
-NUMBERS = (ALICE["phone"], BOB["phone"], "+12125550103")
-SECOND = timedelta(seconds=1)
-#: What a report may say of a text; its end is the provider's own affair, and stays the same.
-WORDS = ("queued", "sending", "sent", "the end", "a word of next year")
-#: What a mail's reader does who wants no more.
-UNWELCOME = (MailHappening.complained, MailHappening.unsubscribed)
-ENDS = ("delivered", "undelivered", "failed", "read")
-
-people = st.sampled_from(PEOPLE)
-mostly = st.sampled_from((True, True, False))
-lanes = st.sampled_from(Lane)
-numbers = st.sampled_from(NUMBERS)
-some = st.integers(0, 7)
-#: Deaths and lost answers more often, because most promises break there.
-endings = st.lists(
-    st.sampled_from((*Ending, Ending.lost_and_taken, Ending.dies_and_taken)), max_size=4
-)
-#: What happens while a worker stands still; mostly nothing.
-meanwhile: st.SearchStrategy[list[str]] = st.just([]) | st.lists(
-    st.sampled_from(
-        (
-            *("mark", "stop", "report", "lease runs out", "ask", "ask", "another worker", "tick"),
-            *("die", "done", "close", "merge"),
-        )
-    ),
-    max_size=4,
-)
 
 
 class InTurn(ThreadPoolExecutor):
@@ -113,14 +91,6 @@ class InTurn(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
         self._call(fn, *args)
         return Future()
-
-
-@dataclass
-class Pauses:
-    """What happens while a worker stands still: before its calls, and after them."""
-
-    before: Sequence[str] = ()
-    after: Sequence[str] = ()
 
 
 def empty(engine: Engine) -> None:

@@ -32,6 +32,7 @@ from tests.web.test_staff_people import make_admin
 #: One never ends, the other ends what the others need.
 APART = {"GET /staff/events", "POST /staff/sign-out"}
 ROUTES = [name for name, access in ACCESS.items() if access >= Access.staff and name not in APART]
+NEXT_PASSWORD = "another sentence to remember"
 HOOK = "https://hooks.example.com/followup"
 
 #: Of a page that shows different things.
@@ -58,7 +59,8 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "close": {"why": "spam"},
     "opt-out": {"channel": "both"},
     "opt-in": {"channel": "both", "note": "asked for it"},
-    "password": {"old": PASSWORD, "password": "another sentence to remember"},
+    "password": {"old": PASSWORD, "password": NEXT_PASSWORD},
+    "end": {"password": NEXT_PASSWORD},
     "people": {"name": "Eve", "role": "staff", "email": "eve@example.com"},
     "{person_id}": {"role": "manager", "phone": "(415) 555-0109"},
 }
