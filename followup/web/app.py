@@ -45,6 +45,7 @@ from followup.web.staff import (
 )
 from followup.web.staff import webhooks as outward
 from followup.web.staff.shell import GUARDS
+from followup.web.trouble import add_pages
 
 
 def create_app(
@@ -81,6 +82,7 @@ def create_app(
     app.state.mail_memory = mail_webhooks.Memory()
     app.state.broker_is_there = broker_is_there
     add_handlers(app)
+    add_pages(app)
     for module in (
         forms,
         assets,

@@ -2,17 +2,21 @@
 at, and the problem itself for a program."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from followup.bootstrap import Service
 from followup.errors import FollowupError
 from followup.store.db import UNUSABLE
 from followup.web.page import render_page
 from followup.web.problems import TITLES, Problem, from_error, no_database
+
+#: No such address; or one that is only posted to, such as by a form.
+_NOWHERE = (404, 405)
 
 
 class PatientRoute(APIRoute):
@@ -48,9 +52,22 @@ def problem_of(error: Exception) -> Problem:
     return no_database(error)
 
 
+def add_pages(app: FastAPI) -> None:
+    """A browser that asks for what is not there sees a page; a program still gets its problem."""
+    answer = app.exception_handlers[HTTPException]
+
+    @app.exception_handler(HTTPException)
+    def _nowhere(request: Request, error: HTTPException) -> Response:
+        told = cast(Response, answer(request, error))
+        if request.method == "GET" and error.status_code in _NOWHERE and asks_for_page(request):
+            allowed = {"Allow": told.headers["Allow"]} if "Allow" in told.headers else {}
+            return _page(request, Problem(error.status_code, error.detail, headers=allowed))
+        return told
+
+
 def _page(request: Request, problem: Problem) -> Response:
     service: Service = request.app.state.service
-    is_gone = problem.status_code == 404
+    is_gone = problem.status_code in _NOWHERE
     return render_page(
         service,
         "gone.html" if is_gone else "trouble.html",

@@ -157,6 +157,25 @@ def test_a_patients_browser_shows_a_page_and_the_number_whatever_is_wrong(
     assert "https://www.example.com" in answer.headers["content-security-policy"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/forms/contact.", 404), ("/staff/nothing", 404), ("/act", 404)]
+)
+def test_a_browser_at_an_address_that_is_none_shows_a_page(
+    api: Caller, path: str, status: int
+) -> None:
+    answer = api.http.get(path, headers=BROWSER)
+
+    assert (answer.status_code, "(949) 555-0100" in answer.text) == (status, True)
+    assert api.http.get(path).headers["content-type"] == "application/problem+json"
+
+
+def test_a_browser_that_opens_what_is_posted_to_shows_a_page(api: Caller) -> None:
+    answer = api.http.get("/submissions/contact", headers=BROWSER)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "(949) 555-0100" in answer.text
+
+
 def test_a_table_that_is_gone_is_no_reason_to_say_more(open_api: Open, database_url: str) -> None:
     api = open_api(database_url)
     with transaction(api.service.engine) as session:
