@@ -19,9 +19,12 @@ def test_no_reminder_begins_after_the_answer_unless_it_was_named(
     with open_race(database_url) as race:
         for _ in range(races // PEOPLE_AT_ONCE):
             race.run()
+        # On a busy machine a mark may meet no call for a while.
+        while not any(mark.in_flight for mark in race.marks) and len(race.marks) < 5 * races:
+            race.run()
 
         assert race.late() == []
-        assert len(race.marks) == races
+        assert len(race.marks) >= races
         # Each side was first now and then: otherwise this was no race.
         assert any(mark.in_flight for mark in race.marks)
         assert any(row.status == "cancelled" for row in race.desk.rows(step="reminder"))

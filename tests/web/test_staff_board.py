@@ -240,6 +240,7 @@ def test_what_is_held_is_counted_on_the_board_and_let_in_or_not_from_there(
     assert "2 are held for review." in dana.get("/staff").text
     page = dana.get("/staff?held=yes").text
     assert "There is a web address in the name." in page
+    assert "<h1>Held for review</h1>" in page
     assert dana.references("/staff?held=yes") == [person["reference"]]
     assert dana.references(f"/staff?held=yes&after={person['id']}") == [bot["reference"]]
     for lead, verb in ((person, "release"), (bot, "reject")):
@@ -248,6 +249,7 @@ def test_what_is_held_is_counted_on_the_board_and_let_in_or_not_from_there(
 
     assert dana.references() == [person["reference"]]
     assert dana.references("/staff?held=yes") == []
+    assert "Nothing is held." in dana.get("/staff?held=yes").text
     assert "held for review" not in dana.get("/staff").text
 
 
