@@ -132,7 +132,7 @@ def usual_rate(sender: str) -> float:
 
     What a campaign or a messaging service may send only its owner knows: at the least what one
     number may, as the lowest class of campaigns does, too (75 a minute at AT&T). Of numbers abroad
-    no page of Twilio's was read: 10 is from a copy (anttone.paidot.net/help/voice/a9.htm).
+    no page of Twilio's was read: 10 is what others say that one says.
     """
     if re.fullmatch(r"\d{5,6}", sender):
         return 100.0
