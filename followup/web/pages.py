@@ -138,7 +138,13 @@ def _act_page(
 
 
 def _gone(service: Service) -> HTMLResponse:
-    return render_page(service, "gone.html", language=service.clinic.default_language, status=404)
+    return render_page(
+        service,
+        "trouble.html",
+        language=service.clinic.default_language,
+        status=404,
+        trouble="gone",
+    )
 
 
 @router.get("/unsubscribe/{token}", summary="Asks before it stops mail")

@@ -67,13 +67,13 @@ def add_pages(app: FastAPI) -> None:
 
 def _page(request: Request, problem: Problem) -> Response:
     service: Service = request.app.state.service
-    is_gone = problem.status_code in _NOWHERE
     return render_page(
         service,
-        "gone.html" if is_gone else "trouble.html",
+        "trouble.html",
         language=service.clinic.default_language,
         status=problem.status_code,
         headers=problem.headers,
+        trouble="gone" if problem.status_code in _NOWHERE else "trouble",
         framed=True,
         in_frame=request.query_params.get("framed") == "1",
     )

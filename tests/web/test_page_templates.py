@@ -112,8 +112,8 @@ _PATIENT_PAGES: list[tuple[str, dict[str, Any]]] = [
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "ask"}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "done"}),
     ("unsubscribe.html", _UNSUBSCRIBE | {"state": "everything"}),
-    ("gone.html", {}),
-    ("trouble.html", {}),
+    ("trouble.html", {"trouble": "gone"}),
+    ("trouble.html", {"trouble": "trouble"}),
 ]
 
 

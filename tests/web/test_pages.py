@@ -127,9 +127,7 @@ def test_a_link_works_for_a_week_and_not_longer(
     assert status(api, dana, lead) == "open"
 
 
-def test_the_link_of_somebody_who_left_ends_with_their_token(
-    api: Caller, dana: dict[str, str]
-) -> None:
+def add_eve(api: Caller) -> None:
     with transaction(api.service.engine) as session:
         staffing.add_person(
             session,
@@ -139,6 +137,12 @@ def test_the_link_of_somebody_who_left_ends_with_their_token(
             now=NOW,
             email="eve@example.com",
         )
+
+
+def test_the_link_of_somebody_who_left_ends_with_their_token(
+    api: Caller, dana: dict[str, str]
+) -> None:
+    add_eve(api)
     lead = api.lead(dana)
     api.send_due()
     link = act_link(api, "eve@example.com")
@@ -153,15 +157,7 @@ def test_the_link_of_somebody_who_left_ends_with_their_token(
 def test_a_link_to_an_earlier_address_of_somebody_who_left_ends_too(
     api: Caller, dana: dict[str, str]
 ) -> None:
-    with transaction(api.service.engine) as session:
-        staffing.add_person(
-            session,
-            KEYRING,
-            name="Eve",
-            role=staffing.StaffRole.staff,
-            now=NOW,
-            email="eve@example.com",
-        )
+    add_eve(api)
     api.lead(dana)
     api.send_due()
     link = act_link(api, "eve@example.com")
