@@ -44,6 +44,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv(f"{PREFIX}CLINIC_FILE", str(ROOT / "clinic.toml"))
     monkeypatch.setenv(f"{PREFIX}TEMPLATES_DIR", str(ROOT / "templates"))
     monkeypatch.setattr(Templates, "read", read_shipped_once)
+    # What logs for the first time then would do so in that way for all tests that follow.
+    for command in ("api", "sandbox"):
+        monkeypatch.setattr(f"followup.cli.{command}.configure_logging", lambda _settings: None)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Ran:

@@ -92,7 +92,6 @@ def test_the_api_does_not_start_without_the_secret_of_a_source(
         "PORT": "0",
     }.items():
         monkeypatch.setenv(f"FOLLOWUP_{name}", value)
-    monkeypatch.setattr("followup.cli.api.configure_logging", lambda _settings: None)
 
     ran = run("api")
 
